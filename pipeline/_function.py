@@ -1,0 +1,85 @@
+"""Stages made of a function: `inbound(fn)` and `outbound(fn)`, also as decorators."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import Any, cast, overload
+
+from typing_extensions import TypeVar
+
+from ._chain import Inbound, Outbound
+from ._stage import In, Out, Result, Stage
+
+A = TypeVar("A")
+B = TypeVar("B")
+
+
+class _FunctionStage(Stage[In, Out]):
+    """Calls `function`, is named after it, and holds nothing, so one object may serve many pipelines."""
+
+    shareable = True
+    keeps_outbound_state = False
+
+    def __init__(self, function: Callable[[In], Any]) -> None:
+        self.function = function
+        self.name = getattr(function, "__name__", type(function).__name__)
+
+    def __repr__(self) -> str:
+        return f"{'inbound' if isinstance(self, Inbound) else 'outbound'}({self.name})"
+
+
+class _SyncFunction(_FunctionStage[In, Out]):
+    def process_sync(self, item: In, /) -> Result[Out]:
+        return cast("Result[Out]", self.function(item))
+
+
+class _AsyncFunction(_FunctionStage[In, Out]):
+    async def process(self, item: In, /) -> Result[Out]:
+        return cast("Result[Out]", await self.function(item))
+
+
+class _SyncInbound(_SyncFunction[In, Out], Inbound[In, Out]): ...
+
+
+class _AsyncInbound(_AsyncFunction[In, Out], Inbound[In, Out]): ...
+
+
+class _SyncOutbound(_SyncFunction[In, Out], Outbound[In, Out]): ...
+
+
+class _AsyncOutbound(_AsyncFunction[In, Out], Outbound[In, Out]): ...
+
+
+def _is_async(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
+
+
+@overload
+def inbound(function: Callable[[A], Awaitable[Result[B]]]) -> Inbound[A, B]: ...
+@overload
+def inbound(function: Callable[[A], Result[B]]) -> Inbound[A, B]: ...
+def inbound(function: Callable[[A], Any]) -> Inbound[A, B]:
+    """Make an inbound stage of a plain or async function item → items; also as a decorator.
+
+    in:  "a b"        inbound(str.split)        out:  "a"  "b"
+
+    Args:
+        function: called with each item; returns an iterable, `()` for "nothing yet", `[x]` for one item.
+    """
+    return _AsyncInbound(function) if _is_async(function) else _SyncInbound(function)
+
+
+@overload
+def outbound(function: Callable[[A], Awaitable[Result[B]]]) -> Outbound[A, B]: ...
+@overload
+def outbound(function: Callable[[A], Result[B]]) -> Outbound[A, B]: ...
+def outbound(function: Callable[[A], Any]) -> Outbound[A, B]:
+    """Make an outbound stage of a plain or async function item → items; also as a decorator.
+
+    in:  "a b"        outbound(str.split)        out:  "a"  "b"
+
+    Args:
+        function: called with each item; returns an iterable, `()` for "nothing yet", `[x]` for one item.
+    """
+    return _AsyncOutbound(function) if _is_async(function) else _SyncOutbound(function)

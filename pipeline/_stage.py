@@ -1,0 +1,248 @@
+"""One stage: the contract that everything in a chain fulfils.
+
+Rules for this file: it knows nothing of chains, directions, bytes or event loops.
+
+This is the loop that drives a stage (the real one, in `_flow.py`, does the same for a whole chain):
+
+    for out in await stage.start(): ...              # once, before the first item
+    for item in input:
+        for out in await stage.process(item): ...    # pulled one by one; `process` waits until used up
+    for out in await stage.finish(): ...             # once, only if the input ended cleanly
+    stage.close()                                    # once, however it ended
+"""
+
+from __future__ import annotations
+
+import enum
+import inspect
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias
+
+from typing_extensions import Self, TypeVar
+
+from ._errors import StageReturnError
+
+In = TypeVar("In", contravariant=True)
+Out = TypeVar("Out", covariant=True)
+T_co = TypeVar("T_co", covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[T_co]):
+    """Among a stage's results: this item turns round and travels back the way the input came.
+
+    in:  Ping(1)        out:  [Reply(Pong(1))]
+
+    An inbound stage answers the wire with it, an outbound stage the client. It starts from the
+    stage's own position, so it does not pass the stage's own other half.
+
+    Args:
+        item: what travels back; `Reply(END)` ends the other direction.
+    """
+
+    item: T_co
+
+
+class End(enum.Enum):
+    """The type of `END`, so that type checkers can tell it from every item."""
+
+    END = "END"
+
+    def __repr__(self) -> str:
+        return "END"
+
+
+END: Final = End.END
+"""Among a stage's results: this direction ends here, after the items before it."""
+
+Result: TypeAlias = "Iterable[Out | Reply[Any] | End]"
+"""What `process` returns: any iterable, also a lazy one; `()` for "nothing yet", `[x]` for one item."""
+
+
+class Stage(Generic[In, Out]):
+    """One transform in one direction: subclass `Inbound` or `Outbound` and write `process`.
+
+    in:  b"5"  b"x"        process(item) -> items        out:  5
+
+    A stage which never waits defines `process_sync` instead and gets `process` for free.
+    No subclass needs to call `super().__init__()`. What a stage declares is an attribute of
+    its class, of the object, or a property.
+    """
+
+    name: str = "Stage"
+    """How errors and drawings call the stage; the class's name unless set."""
+
+    # Typed Any so that a subclass may use a plain attribute or a property; the comments give the types.
+    ready: Any = True
+    """bool: False while a handshake runs that needs nobody's decision; a `send()` waits for it."""
+    wants_input: Any = True
+    """bool, inbound only: while False the stage is not fed and nothing below it is read."""
+    deadline: Any = None
+    """float | None: when `on_timer` is due, in seconds on the pipeline's clock (`now()`)."""
+    shareable: Any = False
+    """bool: without state, so one object may serve many pipelines; start, finish and close are not called."""
+    keeps_outbound_state: Any = True
+    """bool, outbound only: whether having processed an item changes how the next one is processed."""
+    is_tap: Any = False
+    """bool: watches and changes nothing, so it may go in and out of a running pipeline."""
+
+    _used: bool = False
+    _clock: Callable[[], float] = staticmethod(time.monotonic)
+    _call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+
+    if not TYPE_CHECKING:  # the checkers are to see the subclass's own __init__ only
+
+        def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+            return remember_call(cls, args, kwargs)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = vars(cls)
+        if "process" in own and "process_sync" in own:
+            raise TypeError(
+                f"{cls.__qualname__} defines both process and process_sync; keep process_sync if the "
+                f"stage never waits, else `async def process`"
+            )
+        if "name" not in own:
+            cls.name = cls.__name__
+        if _is_sync(cls) and cls.process is not Stage.process:
+            cls.process = Stage.process  # type: ignore[method-assign]
+
+    async def process(self, item: In, /) -> Result[Out]:
+        """Turn one item into any number of results.
+
+        Returns:
+            An iterable of items, `Reply`s and `END`; it may be lazy, and is used up before the next call.
+
+        Raises:
+            Exception: the item cannot be processed. An inbound direction stays broken after it, an
+                outbound one goes on if nothing was written.
+
+        Cancellation: a `process` that raises `Cancelled` must not have changed anything; an inbound
+        item is then offered again.
+        """
+        return self.process_sync(item)
+
+    def process_sync(self, item: In, /) -> Result[Out]:
+        """Do what `process` does, for a stage which never waits: define one of the two, not both."""
+        raise NotImplementedError(f"{type(self).__qualname__} defines neither process nor process_sync")
+
+    async def start(self) -> Result[Out]:
+        """Begin: called once before any item moves, wire side first; may return items and replies."""
+        return ()
+
+    async def finish(self) -> Result[Out]:
+        """End: called once when the input has ended cleanly; what is left comes out here, or is an error."""
+        return ()
+
+    def close(self) -> None:
+        """Let go of what the stage holds: called once, however the pipeline ended; must not block."""
+
+    def poll(self) -> Result[Out]:
+        """Give inbound items that need no new input; called before the stage is fed or the wire read."""
+        return ()
+
+    async def on_timer(self, now: float, /) -> Result[Out]:
+        """Act on the passed `deadline`, and move it: left in the past, it is an error."""
+        return ()
+
+    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any] | None:
+        """Give back the exact input that nobody has consumed yet, or None: cannot.
+
+        Args:
+            outputs: the items of the last returned list that were not taken.
+
+        Returns:
+            Input items that can be fed again, to this stage or another one; the stage is empty after it.
+        """
+        return None
+
+    def now(self) -> float:
+        """Return the seconds of the pipeline's clock, which `deadline` is measured on."""
+        return self._clock()
+
+    def __repr__(self) -> str:
+        return shown_call(self.name, self._call)
+
+
+def _is_sync(cls: type) -> bool:
+    """Whether, of process and process_sync, the one defined nearest to the class is process_sync."""
+    for base in cls.__mro__:
+        if base is Stage:
+            return False
+        if "process_sync" in vars(base):
+            return True
+        if vars(base).get("process", Stage.process) is not Stage.process:
+            return False
+    return False
+
+
+def sync_process(stage: Stage[In, Out]) -> Callable[[In], Result[Out]] | None:
+    """The stage's `process_sync` if that is what counts, or None for a stage which may wait."""
+    return stage.process_sync if _is_sync(type(stage)) else None
+
+
+def can_process(stage: Stage[Any, Any]) -> bool:
+    """Whether the stage's class defines `process` or `process_sync` at all."""
+    return _is_sync(type(stage)) or type(stage).process is not Stage.process
+
+
+def declares(stage: Stage[Any, Any], name: str) -> bool:
+    """Whether the stage's class or the object itself says anything about `name`."""
+    return getattr(type(stage), name) is not getattr(Stage, name) or name in vars(stage)
+
+
+def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[Any]:
+    """An iterator over what a stage returned.
+
+    Raises:
+        StageReturnError: the result is none of the allowed forms; the message shows the right one.
+    """
+    if isinstance(result, str | bytes | bytearray | memoryview):
+        raise StageReturnError(
+            f"{stage.name}.{method}() returned {type(result).__name__}, which would be passed on one "
+            f"{'character' if isinstance(result, str) else 'byte'} at a time. If you meant one item, put it "
+            f"in a list: return [item]"
+        )
+    if isinstance(result, Iterable):
+        return iter(result)
+    if inspect.iscoroutine(result):
+        result.close()  # it is reported here; Python need not warn that nobody awaited it
+    raise StageReturnError(f"{stage.name}.{method}() {_what_is_wrong(result)}")
+
+
+def _what_is_wrong(result: object) -> str:
+    if result is None:
+        return "returned None. For \"nothing yet\" return (); for one item return [item]"
+    if inspect.isasyncgen(result):
+        return "is an async generator (`async def` with `yield`). Return the items: return [item], or a plain generator"
+    if inspect.iscoroutine(result):
+        return "returned a coroutine. Define `async def process`, or call what it awaits without `async`"
+    return f"returned {type(result).__name__}, which is no iterable of items. For one item: return [item]"
+
+
+def remember_call(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Make an object which knows its arguments, so that a chain's `repr` shows it as it was written."""
+    self = object.__new__(cls)
+    self._call = (args, kwargs)
+    return self
+
+
+def shown_call(name: str, call: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
+    """`name(arguments)` as in the source, arguments shortened."""
+    args, kwargs = call
+    parts = [_shown(value) for value in args]
+    parts += [f"{key}={_shown(value)}" for key, value in kwargs.items()]
+    return f"{name}({', '.join(parts)})"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, type) or inspect.isroutine(value):
+        return value.__qualname__.rpartition(".<locals>.")[2]
+    try:
+        text = repr(value)
+    except Exception as error:
+        text = f"<{type(value).__name__}, whose repr raised {type(error).__name__}>"
+    return text if len(text) <= 60 else f"{text[:57]}..."
