@@ -1,0 +1,433 @@
+"""The engine: a whole chain, running, with both directions, and nothing that reads or writes.
+
+Rules for this file: no event loop and no I/O. A driver moves the bytes; this is one, for blocking sockets:
+
+    engine.start()
+    while (item := engine.next_item()) is not END:
+        if item is NEED_INPUT:
+            for data in engine.to_write(): sock.sendall(data)
+            if data := sock.recv(65536): engine.feed(data)
+            else: engine.feed_eof()
+        else:
+            engine.send(answer(item))
+    engine.close()
+
+`Pipeline` is the driver for trio; `Harness` one without any I/O. Where a stage waits, `next_item()` and
+`to_write()` return a `Waiting`, to be awaited on the stage's event loop before the same call is made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final, Generic, Literal, cast
+
+from typing_extensions import TypeVar
+
+from ._chain import Duplex, Inbound, Outbound, Passthrough, Place, claim, places_of
+from ._errors import PipelineError
+from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
+from ._items import show_item, size_of
+from ._slot import Slot
+from ._stage import END, End, Reply, declares
+
+ClientIn = TypeVar("ClientIn", covariant=True, default=Any)
+ClientOut = TypeVar("ClientOut", contravariant=True, default=Any)
+
+WRITE_BYTES: Final = 65536
+"""At so many bytes what is to be written goes out, so that memory stays bounded."""
+
+
+class Engine(Generic[ClientIn, ClientOut]):
+    """A chain attached to nothing yet: feed it what was read, and write what it gives.
+
+    feed(b"...")  ─►  next_item() -> item
+    to_write() -> [b"..."]  ◄─  send(item)
+
+    Args:
+        chain: a stage or a chain; its stages belong to this engine from now on.
+        clock: what deadlines are measured on, in seconds.
+        byte_wire: whether the wire end is a byte stream: then only bytes-like items may come out
+            there, empty ones are left out, and `to_write()` joins them.
+        max_reply_bytes: how much of replies may wait to be written before inbound stops.
+        show_items: whether errors may show (a piece of) the item.
+
+    Raises:
+        TypeError: a piece of the chain is no stage, or one without a direction.
+        StageInUseError: a stage belongs to another engine already.
+    """
+
+    def __init__(
+        self,
+        chain: Duplex[Any, ClientIn, ClientOut, Any] | Inbound[Any, ClientIn] | Outbound[ClientOut, Any] | Passthrough,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        byte_wire: bool = False,
+        max_reply_bytes: int = 65536,
+        show_items: bool = True,
+    ) -> None:
+        if max_reply_bytes < 1:
+            raise ValueError(f"max_reply_bytes is {max_reply_bytes}; a reply needs room: give 1 or more")
+        self.chain = chain
+        self.on_news: Callable[[], None] = lambda: None
+        self.inbound_error: BaseException | None = None
+        self.outbound_error: BaseException | None = None
+        self.sending = False
+        self.closed = False
+        self._clock, self._byte_wire = clock, byte_wire
+        self._places = places_of(chain)
+        inbound, outbound = _slots(self._places)
+        self._show_items = show_items
+        self._inbound = Flow(inbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+        self._outbound = Flow(outbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+        self._inbound.other, self._outbound.other = self._outbound, self._inbound
+        self._inbound.on_news = self._outbound.on_news = lambda: self.on_news()
+        self._slots = sorted(inbound + outbound, key=lambda slot: slot.place.number)
+        self._timed = [slot for slot in self._slots if slot.timed]
+        self._gates = [half for slot in outbound for half in slot.gates]
+        self._starting: deque[Slot] | None = None
+        self._buffer: list[Any] = []
+        self._buffer_bytes = 0
+        self._buffered_mine: list[int] = []  # which of them belong to the present send
+        self._handed = False  # whether a part of the present send was given out to be written
+        self._blocked = False
+        for place in self._places:
+            claim(place)
+        for slot in self._slots:
+            if not slot.stage.shareable:
+                slot.stage._clock = clock
+
+    # ---- state
+
+    @property
+    def ready(self) -> bool:
+        """Whether every stage is; until then, what is sent may have to wait."""
+        return all(half.ready for half in self._gates)
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether reading makes sense: False while a stage pauses, replies pile up, or inbound has ended."""
+        return not (self._blocked or self._outbound.full or self._inbound.ended or self.inbound_error)
+
+    @property
+    def owes_replies(self) -> bool:
+        """Whether something waits to be written that no `send()` is about."""
+        return bool(self._buffer) or self._outbound.has_work
+
+    @property
+    def replies_full(self) -> bool:
+        """Whether so many replies wait to be written that inbound has stopped."""
+        return self._outbound.full
+
+    @property
+    def inbound_ended(self) -> bool:
+        """Whether `next_item()` has given END."""
+        return self._inbound.ended
+
+    @property
+    def outbound_ended(self) -> bool:
+        """Whether nothing more will come out at the wire: time to half-close it."""
+        return self._outbound.ended
+
+    @property
+    def dropped_replies(self) -> int:
+        """How many replies came too late, after their direction had ended or broken."""
+        return self._inbound.dropped_replies + self._outbound.dropped_replies
+
+    @property
+    def timed(self) -> bool:
+        """Whether any stage has timers at all."""
+        return bool(self._timed)
+
+    @property
+    def deadline(self) -> float | None:
+        """When to call `tick()` at the latest, or None."""
+        times = [slot.stage.deadline for slot in self._timed if not slot.due]
+        return min((time for time in times if time is not None), default=None)
+
+    # ---- driving
+
+    def start(self) -> None:
+        """Begin: the stages' `start()` run, wire side first, in the next `next_item()`."""
+        if self._starting is not None:
+            raise PipelineError("start() was called already")
+        self._starting = deque(slot for slot in self._slots if not slot.stage.shareable)
+
+    def feed(self, item: Any) -> None:
+        """Take one item that was read from the wire."""
+        _refuse_marks(item, "fed", "feed_eof()")
+        self._inbound.put(item)
+
+    def feed_eof(self) -> None:
+        """Take note that the wire has ended cleanly."""
+        self._inbound.put(END)
+
+    def next_item(self) -> ClientIn | Literal[NeedInput.NEED_INPUT, End.END] | Waiting:
+        """Run inbound until an item for the client is out.
+
+        Returns:
+            The item; NEED_INPUT when there is none without more input (see `wants_input`) or before
+            replies were written; END at the end, for ever; a `Waiting` to await.
+
+        Raises:
+            Exception: what a stage raised, with a note. Inbound is broken then, outbound still works.
+            PipelineError: inbound was broken before.
+        """
+        if self._starting is None or self._starting:
+            waiting = self._run_starts()
+            if waiting is not None:
+                return waiting
+        if self.inbound_error is not None:
+            raise PipelineError(f"inbound is broken: {self.inbound_error!r}") from self.inbound_error
+        if self._outbound.full:
+            return NEED_INPUT
+        try:
+            item = self._inbound.advance()
+        except Exception as error:
+            self.inbound_error = error
+            raise
+        self._blocked = item is BLOCKED
+        return NEED_INPUT if self._blocked else cast("ClientIn", item)
+
+    def send(self, item: ClientOut, /) -> None:
+        """Take one item from the client; `to_write()` takes it through the stages.
+
+        Raises:
+            PipelineError: outbound has ended or broken, or the item before is not out yet.
+        """
+        _refuse_marks(item, "sent", "send_eof()")
+        self._check_outbound()
+        if self.sending:
+            raise PipelineError("the item sent before is still under way: call to_write() until it gives []")
+        self.sending, self._handed = True, False
+        self._outbound.put(item, mine=True)
+
+    def send_eof(self) -> None:
+        """End outbound: the stages' `finish()` run in `to_write()`; then `outbound_ended` is True."""
+        self._check_outbound()
+        self._outbound.put(END)
+
+    def to_write(self) -> list[Any] | Waiting:
+        """Run outbound, and give what is to be written: at most about 64 KiB at a time.
+
+        Returns:
+            Items for the wire, on a byte wire one joined `bytes`; `[]` when there is nothing more for now
+            (`sending` tells whether an item waits for a stage to become ready); a `Waiting` to await.
+
+        Raises:
+            Exception: what a stage raised, with a note. If nothing of the item was given out and no stage
+                has gone ahead, the send had no effect; else outbound is broken.
+        """
+        status = self.work_out()
+        if isinstance(status, Waiting) and not self._buffer:
+            return status
+        return self.take()
+
+    def tick(self, now: float | None = None) -> None:
+        """Let stages whose deadline is over act; what they give comes with the next call."""
+        now = self._clock() if now is None else now
+        for slot in self._timed:
+            deadline = slot.stage.deadline
+            if deadline is not None and deadline <= now and not slot.due:
+                slot.due = True
+                slot.flow.touch(slot.index)
+
+    def close(self) -> None:
+        """Close every stage, wire side first, whatever state it is in; a second call does nothing.
+
+        Raises:
+            Exception: the first error of a stage's `close()`, the others as notes; all were closed.
+        """
+        if self.closed:
+            return
+        self.closed = True
+        errors: list[Exception] = []
+        for slot in self._slots:
+            for clean_up in (slot.drop, *(() if slot.stage.shareable else (slot.stage.close,))):
+                try:
+                    clean_up()
+                except Exception as failed:
+                    failed.add_note(f"in {self._describe(slot)}, close()")
+                    errors.append(failed)
+        if errors:
+            for other in errors[1:]:
+                errors[0].add_note(f"and then {other!r}")
+            raise errors[0]
+
+    # ---- outbound in smaller steps, for a driver that must know what is whose
+
+    def work_out(self) -> Any:
+        """Run outbound until there is a write's worth, or as far as it goes.
+
+        Returns:
+            None: call again after `take()`. Else why it stopped: NEED_INPUT, BLOCKED, END or a `Waiting`.
+        """
+        while self._buffer_bytes < WRITE_BYTES:
+            if self.outbound_error is not None or self._inbound.full or self._starting:
+                return BLOCKED
+            try:
+                item = self._outbound.advance()
+                if item is NEED_INPUT or item is BLOCKED or item is END or isinstance(item, Waiting):
+                    return item
+                self._add(item)
+            except Exception as error:
+                if self._outbound.failed_mine:
+                    self.abort_send(error)
+                else:
+                    self._break_outbound(error)
+                raise
+        return None
+
+    def take(self) -> list[Any]:
+        """Hand over what is to be written."""
+        items, self._buffer, self._buffer_bytes = self._buffer, [], 0
+        self._outbound.outside_bytes = 0
+        if self._buffered_mine:
+            self._handed, self._buffered_mine = True, []
+        if self.sending and not self._outbound.holds_mine:
+            self.finish_send()
+        return [b"".join(items)] if self._byte_wire and items else items
+
+    @property
+    def send_is_out(self) -> bool:
+        """Whether the present send's item has left the stages, if only into the buffer."""
+        return not self._outbound.holds_mine
+
+    @property
+    def to_write_bytes(self) -> int:
+        """How much `take()` would give."""
+        return self._buffer_bytes
+
+    def finish_send(self) -> None:
+        """The present send is complete: from now on what is buffered of it goes out, come what may."""
+        self.sending = False
+        self._buffered_mine.clear()
+        self._outbound.drop_mine()
+
+    def abort_send(self, error: BaseException) -> None:
+        """Undo the present send, or, where that cannot be, break outbound.
+
+        Args:
+            error: what cut it short.
+        """
+        if not self.sending:
+            return
+        self.sending = False
+        ahead = self._outbound.drop_mine()
+        for index in reversed(self._buffered_mine):
+            self._buffer_bytes -= size_of(self._buffer.pop(index))
+        self._buffered_mine.clear()
+        if self._handed or ahead is not None:
+            what = f"{ahead.name} had gone ahead of the wire" if ahead else "a part of the item was handed to the wire"
+            broken = PipelineError(f"a send was cut short by {error!r} after {what}")
+            broken.__cause__ = error
+            self._break_outbound(broken)
+            if self._handed:  # what follows a truncated item would be taken for a part of it
+                self._buffer, self._buffer_bytes = [], 0
+
+    # ---- inside
+
+    def _run_starts(self) -> Waiting | None:
+        """Run the stages' `start()`, wire side first, then let the replies among the results go first."""
+        if self._starting is None:
+            raise PipelineError("call start() first")
+        try:
+            while self._starting:
+                waiting = self._starting[0].flow.start(self._starting[0])
+                if waiting is not None:
+                    return waiting
+                self._starting.popleft()
+            for slot in self._slots:
+                slot.flow.lead(slot)
+        except Exception as error:
+            self.inbound_error = self.inbound_error or error
+            raise
+        return None
+
+    def _check_outbound(self) -> None:
+        if self.outbound_error is not None:
+            raise PipelineError(f"outbound is broken: {self.outbound_error}") from self.outbound_error
+        if self._outbound.ended:
+            raise PipelineError("outbound has ended: nothing can be sent after send_eof() or END")
+
+    def _add(self, item: Any) -> None:
+        """Put what came out at the wire end into the buffer."""
+        if self._byte_wire:
+            if not isinstance(item, bytes | bytearray | memoryview):
+                self._outbound.failed_mine = self._outbound.mine
+                raise TypeError(_not_bytes(item, self.chain))
+            if not len(item):
+                return
+        size = size_of(item)
+        if self._outbound.mine:
+            self._buffered_mine.append(len(self._buffer))
+        else:
+            self._outbound.outside_bytes += size
+        self._buffer.append(item)
+        self._buffer_bytes += size
+
+    def _break_outbound(self, error: BaseException) -> None:
+        self.outbound_error = error
+        self._outbound.break_off()
+
+    def _describe(self, slot: Slot) -> str:
+        direction = "inbound" if slot.flow is self._inbound else "outbound"
+        where = f"stage {slot.place.number} of {len(self._places)}"
+        return f"{direction} stage {slot.name} ({where} of {self.chain!r})"
+
+
+class _Gate(Outbound[Any, Any]):
+    """Stands for an inbound stage that may be not ready: what is sent must wait there too."""
+
+    shareable = True
+    keeps_outbound_state = False
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [item]
+
+
+def _slots(places: list[Place]) -> tuple[list[Slot], list[Slot]]:
+    """The stages of a chain in the order of each flow, knowing of each other."""
+    inbound: list[Slot] = []
+    outbound: list[Slot] = []
+    for place in places:
+        halves = [half for half in (place.inbound, place.outbound) if half is not None]
+        gates = tuple(half for half in halves if declares(half, "ready"))
+        if place.inbound is not None:
+            inbound.append(Slot(place.inbound, place))
+        if place.outbound is not None or gates:
+            outbound.append(Slot(place.outbound or _Gate(), place))
+            outbound[-1].gates = gates
+            outbound[-1].tracked = bool(outbound[-1].stage.keeps_outbound_state)
+            if place.inbound is not None and inbound[-1].polls:
+                outbound[-1].partner = inbound[-1]
+    outbound.reverse()
+    for slots, others in ((inbound, outbound), (outbound, inbound)):
+        for index, slot in enumerate(slots):
+            slot.index = index
+            # A reply goes in behind all stages of the other flow that are on the far side, or here.
+            far = [other for other in others if _is_before(other, slot, wire_first=others is inbound)]
+            slot.back = len(far)
+    return inbound, outbound
+
+
+def _is_before(other: Slot, slot: Slot, *, wire_first: bool) -> bool:
+    """Whether, in its own flow, `other` comes before the place of `slot`, or is its other half."""
+    number, here = other.place.number, slot.place.number
+    return number <= here if wire_first else number >= here
+
+
+def _refuse_marks(item: object, verb: str, instead: str) -> None:
+    if item is END:
+        raise TypeError(f"END is no item and cannot be {verb}: call {instead}")
+    if type(item) is Reply:
+        raise TypeError(f"{item!r} cannot be {verb}: a Reply is a stage's result. For its item: {item.item!r}")
+
+
+def _not_bytes(item: object, chain: object) -> str:
+    how = "TextCodec(), or item.encode()" if isinstance(item, str) else "a codec such as JSONCodec()"
+    return (
+        f"the chain {chain!r} gave the wire {type(item).__name__} {show_item(item)}, but the transport is a "
+        f"byte stream and takes bytes: put an encoder into the chain ({how})"
+    )
