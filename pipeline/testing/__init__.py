@@ -1,0 +1,43 @@
+"""The test kit: drive stages without a network, and check them against the library's rules.
+
+One stage or chain, by hand:
+
+- `Harness`: feed it, see what comes out; no event loop, no socket, a clock that the test moves.
+- `AsyncHarness`: the same for stages that really wait, on any event loop.
+
+A rule for all inputs, by a check that raises `AssertionError` with the rule and the shortest input:
+
+- `check_framer`, `check_codec`, `check_tap`, `check_limit`, `check_linear`.
+- `check_cancellation`: cancels at every checkpoint. `check_channel`: trio's channel contract.
+
+Two ends:
+
+- `pipeline_pair`: two pipelines joined in memory, with `Cut`, `Stall` and `Reset` to order.
+
+The names that need trio are loaded on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from ._async_harness import AsyncHarness
+from ._harness import Harness
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = [
+    "AsyncHarness",
+    "Harness",
+]
+
+_NEED_TRIO: dict[str, str] = {}
+"""Where the names are that need trio: a harness works, and is imported, without it (DESIGN C5)."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NEED_TRIO:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_NEED_TRIO[name]}", __name__), name)
