@@ -101,7 +101,7 @@ def test_errors_leave_the_call() -> None:
         with pytest.raises(ValueError, match="bad"):
             await harness.send(1, "bad")
         assert [2] == await harness.send(2)
-            assert [1, 2] == harness.sent
+        assert [1, 2] == harness.sent
 
     trio.run(main)
 
