@@ -9,6 +9,8 @@ The names that need trio are loaded on first use, so that stages and `Engine` wo
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from ._chain import Codec, Duplex, Inbound, Outbound, Passthrough
 from ._core import Engine
 from ._errors import (
@@ -26,3 +28,55 @@ from ._errors import (
 from ._flow import NEED_INPUT, NeedInput, Waiting
 from ._function import inbound, outbound
 from ._stage import END, End, Reply, Result, Stage
+
+if TYPE_CHECKING:
+    from ._pipeline import Pipeline
+
+__all__ = [
+    "END",
+    "NEED_INPUT",
+    "Codec",
+    "CorruptFrameError",
+    "Duplex",
+    "End",
+    "Engine",
+    "FrameError",
+    "FrameTooLongError",
+    "HalfCloseError",
+    "Inbound",
+    "IncompleteFrameError",
+    "NeedInput",
+    "Outbound",
+    "Passthrough",
+    "Pipeline",
+    "PipelineError",
+    "Reply",
+    "Result",
+    "Stage",
+    "StageInUseError",
+    "StageReturnError",
+    "StageTimeoutError",
+    "SurgeryError",
+    "Waiting",
+    "inbound",
+    "outbound",
+]
+
+_NEEDS_TRIO = {
+    "Pipeline": "_pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a name that needs trio on first use."""
+    if name not in _NEEDS_TRIO:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"{__name__}.{_NEEDS_TRIO[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

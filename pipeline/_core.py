@@ -18,6 +18,7 @@ Rules for this file: no event loop and no I/O. A driver moves the bytes; this is
 
 from __future__ import annotations
 
+import enum
 import time
 from collections import deque
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, Place, claim, places_of
 from ._errors import PipelineError
-from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
+from ._flow import BLOCKED, NEED_INPUT, WOULD_WAIT, Flow, NeedInput, Waiting
 from ._items import show_item, size_of
 from ._slot import Slot
 from ._stage import END, End, Reply, declares
@@ -37,6 +38,14 @@ ClientOut = TypeVar("ClientOut", contravariant=True, default=Any)
 
 WRITE_BYTES: Final = 65536
 """At so many bytes what is to be written goes out, so that memory stays bounded."""
+
+
+class _Of(enum.Enum):
+    """What a written item is part of."""
+
+    REPLY = enum.auto()
+    PRESENT_SEND = enum.auto()
+    EARLIER_SEND = enum.auto()
 
 
 class Engine(Generic[ClientIn, ClientOut]):
@@ -74,6 +83,7 @@ class Engine(Generic[ClientIn, ClientOut]):
         self.inbound_error: BaseException | None = None
         self.outbound_error: BaseException | None = None
         self.sending = False
+        self.eof_sent = False
         self.closed = False
         self._clock, self._byte_wire = clock, byte_wire
         self._places = places_of(chain)
@@ -87,11 +97,10 @@ class Engine(Generic[ClientIn, ClientOut]):
         self._timed = [slot for slot in self._slots if slot.timed]
         self._gates = [half for slot in outbound for half in slot.gates]
         self._starting: deque[Slot] | None = None
-        self._buffer: list[Any] = []
+        self._buffer: deque[tuple[Any, _Of]] = deque()  # what came out at the wire end, and what it is of
         self._buffer_bytes = 0
-        self._buffered_mine: list[int] = []  # which of them belong to the present send
-        self._handed = False  # whether a part of the present send was given out to be written
-        self._blocked = False
+        self._handed = False  # whether a part of the present send was written
+        self._blocked = self._held_back = False
         for place in self._places:
             claim(place)
         for slot in self._slots:
@@ -113,7 +122,7 @@ class Engine(Generic[ClientIn, ClientOut]):
     @property
     def owes_replies(self) -> bool:
         """Whether something waits to be written that no `send()` is about."""
-        return bool(self._buffer) or self._outbound.has_work
+        return self._outbound.outside_bytes > 0 or self._outbound.stirred or self._held_back
 
     @property
     def replies_full(self) -> bool:
@@ -152,7 +161,7 @@ class Engine(Generic[ClientIn, ClientOut]):
         """Begin: the stages' `start()` run, wire side first, in the next `next_item()`."""
         if self._starting is not None:
             raise PipelineError("start() was called already")
-        self._starting = deque(slot for slot in self._slots if not slot.stage.shareable)
+        self._starting = deque(slot for slot in self._slots if slot.starts)
 
     def feed(self, item: Any) -> None:
         """Take one item that was read from the wire."""
@@ -174,10 +183,15 @@ class Engine(Generic[ClientIn, ClientOut]):
             Exception: what a stage raised, with a note. Inbound is broken then, outbound still works.
             PipelineError: inbound was broken before.
         """
+        return cast("ClientIn", self.advance_inbound(never_wait=False))
+
+    def advance_inbound(self, *, never_wait: bool) -> Any:
+        """Do what `next_item` does, or give WOULD_WAIT before a call that may wait."""
+        self._inbound.never_wait = self._outbound.never_wait = never_wait
         if self._starting is None or self._starting:
-            waiting = self._run_starts()
-            if waiting is not None:
-                return waiting
+            status = self._run_starts()
+            if status is not None:
+                return status
         if self.inbound_error is not None:
             raise PipelineError(f"inbound is broken: {self.inbound_error!r}") from self.inbound_error
         if self._outbound.full:
@@ -188,7 +202,7 @@ class Engine(Generic[ClientIn, ClientOut]):
             self.inbound_error = error
             raise
         self._blocked = item is BLOCKED
-        return NEED_INPUT if self._blocked else cast("ClientIn", item)
+        return NEED_INPUT if self._blocked else item
 
     def send(self, item: ClientOut, /) -> None:
         """Take one item from the client; `to_write()` takes it through the stages.
@@ -204,9 +218,13 @@ class Engine(Generic[ClientIn, ClientOut]):
         self._outbound.put(item, mine=True)
 
     def send_eof(self) -> None:
-        """End outbound: the stages' `finish()` run in `to_write()`; then `outbound_ended` is True."""
+        """End outbound: the stages' `finish()` run in `to_write()`; then `outbound_ended` is True.
+
+        Raises:
+            PipelineError: outbound has ended or broken.
+        """
         self._check_outbound()
-        self._outbound.put(END)
+        self.end_outbound()
 
     def to_write(self) -> list[Any] | Waiting:
         """Run outbound, and give what is to be written: at most about 64 KiB at a time.
@@ -222,7 +240,9 @@ class Engine(Generic[ClientIn, ClientOut]):
         status = self.work_out()
         if isinstance(status, Waiting) and not self._buffer:
             return status
-        return self.take()
+        data = self.peek()
+        self.wrote(len(data))
+        return [data] if self._byte_wire and data else list(data)
 
     def tick(self, now: float | None = None) -> None:
         """Let stages whose deadline is over act; what they give comes with the next call."""
@@ -257,17 +277,28 @@ class Engine(Generic[ClientIn, ClientOut]):
 
     # ---- outbound in smaller steps, for a driver that must know what is whose
 
-    def work_out(self) -> Any:
+    def work_out(self, *, never_wait: bool = False, replies_only: bool = False) -> Any:
         """Run outbound until there is a write's worth, or as far as it goes.
 
+        Args:
+            never_wait: stop before a call that may wait.
+            replies_only: leave the present send where it is.
+
         Returns:
-            None: call again after `take()`. Else why it stopped: NEED_INPUT, BLOCKED, END or a `Waiting`.
+            None: there is enough; call again when it was written. Else why it stopped: NEED_INPUT,
+            BLOCKED, END, WOULD_WAIT or a `Waiting`.
         """
+        self._outbound.hold_mine = replies_only
         while self._buffer_bytes < WRITE_BYTES:
             if self.outbound_error is not None or self._inbound.full or self._starting:
                 return BLOCKED
+            # While a stage waits nothing else can be done, so what is there is written before.
+            self._outbound.never_wait = never_wait or bool(self._buffer)
             try:
                 item = self._outbound.advance()
+                self._held_back = item is BLOCKED
+                if item is WOULD_WAIT:
+                    return item if never_wait else None
                 if item is NEED_INPUT or item is BLOCKED or item is END or isinstance(item, Waiting):
                     return item
                 self._add(item)
@@ -275,35 +306,40 @@ class Engine(Generic[ClientIn, ClientOut]):
                 if self._outbound.failed_mine:
                     self.abort_send(error)
                 else:
-                    self._break_outbound(error)
+                    self.break_outbound(error)
                 raise
         return None
 
-    def take(self) -> list[Any]:
-        """Hand over what is to be written."""
-        items, self._buffer, self._buffer_bytes = self._buffer, [], 0
-        self._outbound.outside_bytes = 0
-        if self._buffered_mine:
-            self._handed, self._buffered_mine = True, []
-        if self.sending and not self._outbound.holds_mine:
-            self.finish_send()
-        return [b"".join(items)] if self._byte_wire and items else items
-
-    @property
-    def send_is_out(self) -> bool:
-        """Whether the present send's item has left the stages, if only into the buffer."""
-        return not self._outbound.holds_mine
-
     @property
     def to_write_bytes(self) -> int:
-        """How much `take()` would give."""
+        """How much there is to be written."""
         return self._buffer_bytes
+
+    def peek(self) -> Any:
+        """What is to be written: bytes on a byte wire, else a list of items."""
+        items = [item for item, _ in self._buffer]
+        return b"".join(items) if self._byte_wire else items
+
+    def wrote(self, count: int) -> None:
+        """Take note that the first `count` bytes (items, where the wire is no byte stream) were handed over."""
+        while count > 0:
+            item, of = self._buffer.popleft()
+            taken = min(count, len(item)) if self._byte_wire else 1
+            size = taken if self._byte_wire else size_of(item)
+            if self._byte_wire and taken < len(item):
+                self._buffer.appendleft((item[taken:], of))
+            self._handed = self._handed or of is _Of.PRESENT_SEND
+            self._buffer_bytes -= size
+            self._outbound.outside_bytes -= size if of is _Of.REPLY else 0
+            count -= taken
+        if self.sending and not self._buffer_bytes and not self._outbound.holds_mine:
+            self.finish_send()
 
     def finish_send(self) -> None:
         """The present send is complete: from now on what is buffered of it goes out, come what may."""
-        self.sending = False
-        self._buffered_mine.clear()
+        self.sending = self._handed = False
         self._outbound.drop_mine()
+        self._buffer = deque((item, _Of.EARLIER_SEND if of is _Of.PRESENT_SEND else of) for item, of in self._buffer)
 
     def abort_send(self, error: BaseException) -> None:
         """Undo the present send, or, where that cannot be, break outbound.
@@ -315,28 +351,48 @@ class Engine(Generic[ClientIn, ClientOut]):
             return
         self.sending = False
         ahead = self._outbound.drop_mine()
-        for index in reversed(self._buffered_mine):
-            self._buffer_bytes -= size_of(self._buffer.pop(index))
-        self._buffered_mine.clear()
+        self._buffer = deque(entry for entry in self._buffer if entry[1] is not _Of.PRESENT_SEND)
+        self._buffer_bytes = sum(size_of(item) for item, _ in self._buffer)
         if self._handed or ahead is not None:
             what = f"{ahead.name} had gone ahead of the wire" if ahead else "a part of the item was handed to the wire"
             broken = PipelineError(f"a send was cut short by {error!r} after {what}")
             broken.__cause__ = error
-            self._break_outbound(broken)
-            if self._handed:  # what follows a truncated item would be taken for a part of it
-                self._buffer, self._buffer_bytes = [], 0
+            self.break_outbound(broken)
+
+    @property
+    def send_is_out(self) -> bool:
+        """Whether the present send's item has left the stages, if only into the buffer."""
+        return not self._outbound.holds_mine
+
+    @property
+    def send_is_torn(self) -> bool:
+        """Whether a part of the present send was written."""
+        return self.sending and self._handed
+
+    def break_outbound(self, error: BaseException) -> None:
+        """Nothing can be sent any more; what of a torn item is still here is not written either."""
+        self.outbound_error = self.outbound_error or error
+        if self._handed:  # what follows a truncated item would be taken for a part of it
+            self._buffer.clear()
+            self._buffer_bytes = 0
+        self.sending = False
+        self._outbound.break_off()
+
+    def break_inbound(self, error: BaseException) -> None:
+        """Nothing can be received any more."""
+        self.inbound_error = self.inbound_error or error
 
     # ---- inside
 
-    def _run_starts(self) -> Waiting | None:
+    def _run_starts(self) -> Any:
         """Run the stages' `start()`, wire side first, then let the replies among the results go first."""
         if self._starting is None:
             raise PipelineError("call start() first")
         try:
             while self._starting:
-                waiting = self._starting[0].flow.start(self._starting[0])
-                if waiting is not None:
-                    return waiting
+                status = self._starting[0].flow.start(self._starting[0])
+                if status is not None:
+                    return status
                 self._starting.popleft()
             for slot in self._slots:
                 slot.flow.lead(slot)
@@ -345,10 +401,16 @@ class Engine(Generic[ClientIn, ClientOut]):
             raise
         return None
 
+    def end_outbound(self) -> None:
+        """End outbound, unless that was done."""
+        if not self.eof_sent and not self._outbound.ended:
+            self.eof_sent = True
+            self._outbound.put(END)
+
     def _check_outbound(self) -> None:
         if self.outbound_error is not None:
             raise PipelineError(f"outbound is broken: {self.outbound_error}") from self.outbound_error
-        if self._outbound.ended:
+        if self.eof_sent or self._outbound.ended:
             raise PipelineError("outbound has ended: nothing can be sent after send_eof() or END")
 
     def _add(self, item: Any) -> None:
@@ -359,17 +421,11 @@ class Engine(Generic[ClientIn, ClientOut]):
                 raise TypeError(_not_bytes(item, self.chain))
             if not len(item):
                 return
+            item = bytes(item)
         size = size_of(item)
-        if self._outbound.mine:
-            self._buffered_mine.append(len(self._buffer))
-        else:
-            self._outbound.outside_bytes += size
-        self._buffer.append(item)
+        self._outbound.outside_bytes += 0 if self._outbound.mine else size
+        self._buffer.append((item, _Of.PRESENT_SEND if self._outbound.mine else _Of.REPLY))
         self._buffer_bytes += size
-
-    def _break_outbound(self, error: BaseException) -> None:
-        self.outbound_error = error
-        self._outbound.break_off()
 
     def _describe(self, slot: Slot) -> str:
         direction = "inbound" if slot.flow is self._inbound else "outbound"

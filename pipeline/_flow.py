@@ -34,20 +34,28 @@ class NeedInput(enum.Enum):
         return "NEED_INPUT"
 
 
-class _Mark(enum.Enum):
+class Mark(enum.Enum):
+    """What a flow says instead of an item, to its driver only."""
+
     BLOCKED = enum.auto()
+    WOULD_WAIT = enum.auto()
     NOTHING = enum.auto()
 
 
 NEED_INPUT: Final = NeedInput.NEED_INPUT
 """Nothing more comes out until something goes in."""
-BLOCKED: Final = _Mark.BLOCKED
+BLOCKED: Final = Mark.BLOCKED
 """Something waits, but a stage in its way is not ready or wants no input, or the place for replies is full."""
-_NOTHING: Final = _Mark.NOTHING
+WOULD_WAIT: Final = Mark.WOULD_WAIT
+"""The next call is one that may wait, and `never_wait` is set."""
+_NOTHING: Final = Mark.NOTHING
 
 
 class Waiting:
     """A stage waits: await this on the loop the stage waits with, then make the same call again.
+
+    Await it at once, in the task that made the call and before anything else: the stage is in the
+    middle of its own waiting, perhaps inside a cancel scope.
 
     Cancellation: the stage's call did not happen; it is made again with the same item.
     """
@@ -106,6 +114,9 @@ class Flow:
         self.reply_bytes = 0  # what of replies waits in here
         self.outside_bytes = 0  # what of replies came out and is not written yet; the driver counts it
         self.max_reply_bytes = max_reply_bytes
+        self.never_wait = False  # stop before a call that may wait
+        self.stirred = False  # something may have come in since advance() came to nothing
+        self.hold_mine = False  # the present send stays where it is: its own task takes it further
         self.failed_mine = False  # whether what failed last belongs to the present send
         self.dropped_replies = 0
         self.on_news: Callable[[], None] = lambda: None
@@ -122,6 +133,7 @@ class Flow:
 
     def put(self, item: Any, *, at: int = 0, mine: bool = False, counted: int = 0) -> None:
         """Let an item, or END, go in before the slot `at`; `counted` bytes of it bound the replies."""
+        self.stirred = True
         self.reply_bytes += counted
         if at > self._last:
             self.arrived.append((item, mine, counted))
@@ -140,6 +152,7 @@ class Flow:
     def touch(self, index: int) -> None:
         """See to it that `advance` comes by this slot: it has something to do."""
         self._top = max(self._top, index)
+        self.stirred = True
 
     @property
     def full(self) -> bool:
@@ -160,7 +173,7 @@ class Flow:
             if self.ended:
                 return END
             slot = self.slots[self._top] if self.slots else None
-            if slot is None or slot.results is None:
+            if slot is None or slot.results is None or (self.hold_mine and slot.mine):
                 status = self._begin_work()
                 if status is not None:
                     return status
@@ -226,11 +239,6 @@ class Flow:
             self.ended = True
         return item
 
-    @property
-    def has_work(self) -> bool:
-        """Whether anything is in here that could go on."""
-        return bool(self.arrived) or any(slot.results is not None or slot.busy for slot in self.slots)
-
     def break_off(self) -> None:
         """Nothing goes through any more; replies that wait are dropped and counted."""
         self._broken = True
@@ -241,13 +249,13 @@ class Flow:
 
     # ---- starting
 
-    def start(self, slot: Slot) -> Waiting | None:
+    def start(self, slot: Slot) -> Any:
         """Run the stage's `start()`, unless it was; its results wait at the slot."""
         if slot.failure is not None:
             self._raise_failure(slot)
         if slot.started or slot.running is not None:
             return slot.running
-        return self.call(slot, "start")
+        return WOULD_WAIT if self.never_wait else self.call(slot, "start")
 
     def lead(self, slot: Slot) -> None:
         """Let the replies at the beginning of the slot's results go at once."""
@@ -262,8 +270,10 @@ class Flow:
 
     def _begin_work(self) -> Any:
         """Find the furthest stage with something to do and do it; None if there may be results now."""
-        blocked = False
+        blocked = self.stirred = False
         for slot in reversed(self.slots):
+            if self.hold_mine and slot.holds_mine:
+                return BLOCKED
             if slot.results is not None:
                 if not blocked or slot.op == "on_timer":
                     self._top = slot.index
@@ -287,6 +297,9 @@ class Flow:
             now = slot.stage.now()
             # Input that came since may have moved it: a slow client is no idle peer.
             late = slot.stage.deadline is not None and slot.stage.deadline <= now
+            if late and self.never_wait:
+                slot.due = True
+                return WOULD_WAIT
             return self.call(slot, "on_timer", now) if late else None
         if timer_only:
             return BLOCKED
@@ -303,13 +316,15 @@ class Flow:
     def _feed(self, slot: Slot) -> Any:
         if not slot.open:
             return BLOCKED
-        item, slot.mine, counted = slot.inbox.popleft()
+        item, slot.mine, counted = slot.inbox[0]
+        if self.never_wait and (slot.sync is None if item is not END else slot.finishes):
+            return WOULD_WAIT
+        slot.inbox.popleft()
         self.reply_bytes -= counted
         if item is not END:
             return self.call(slot, "process", item)
         self._kill(slot.index)
-        slot.ending = True
-        if not slot.stage.shareable:
+        if slot.finishes:
             return self.call(slot, "finish")
         self._returned(slot, (), "finish")
         return None

@@ -28,8 +28,10 @@ class Slot:
     def __init__(self, stage: Stage[Any, Any], place: Place) -> None:
         self.stage, self.place = stage, place
         self.sync: Any = sync_process(stage)
-        self.polls = type(stage).poll is not Stage.poll
-        self.timed = type(stage).on_timer is not Stage.on_timer
+        self.polls = _overrides(stage, "poll")
+        self.timed = _overrides(stage, "on_timer")
+        self.starts = _overrides(stage, "start")
+        self.finishes = _overrides(stage, "finish")
         # What waits here: an inbox of (item, whether it belongs to the present send, reply bytes), results, a call.
         self.inbox: deque[tuple[Any, bool, int]] = deque()
         self.results: Iterator[Any] | None = None
@@ -46,7 +48,7 @@ class Slot:
         self.back = 0  # where in the other flow a reply from here goes in
         self.tracked = False  # having processed an item changes it, so a send must know
         self.touched = False  # it did so for the present send
-        self.started = self.ending = False
+        self.started = False
 
     @property
     def plain(self) -> bool:
@@ -99,3 +101,8 @@ class Slot:
         return (self.mine and (self.results is not None or self.running is not None)) or any(
             mine for _, mine, _ in self.inbox
         )
+
+
+def _overrides(stage: Stage[Any, Any], method: str) -> bool:
+    """Whether the stage has a method of its own; a shareable one takes no part in a pipeline's life."""
+    return not stage.shareable and getattr(type(stage), method) is not getattr(Stage, method)

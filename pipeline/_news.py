@@ -1,0 +1,149 @@
+"""How the tasks of a pipeline wait for each other, and how all of them stop at once when it is closed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+import trio
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+LOOKS: Final = 6
+"""Turns of the scheduler in which whatever is there already gets through trio's own wrappers."""
+
+
+class Newsroom:
+    """Where tasks wait until something changed in a pipeline."""
+
+    def __init__(self) -> None:
+        self.closed = False
+        self.deadline: Callable[[], float | None] = lambda: None  # what a waiting task must look after
+        self._lot = trio.lowlevel.ParkingLot()
+        self._scopes: set[trio.CancelScope] = set()  # cancelled by close() only
+        self._turn_scopes: set[trio.CancelScope] = set()  # which follow the deadline
+        self._read_scope: trio.CancelScope | None = None
+        self._turns = trio.lowlevel.ParkingLot()
+        self.turn_taken = False
+
+    def tell(self) -> None:
+        """Something changed: whoever waits looks again."""
+        if self._lot:
+            self._lot.unpark_all()
+        for scope in self._turn_scopes:
+            scope.deadline = self._due()
+
+    def interrupt(self) -> None:
+        """Something is to be done inbound of which the transport knows nothing."""
+        if self._read_scope is not None:
+            self._read_scope.cancel()
+        self.tell()
+
+    def close(self) -> None:
+        """Every task leaves what it waits for with `trio.ClosedResourceError`."""
+        self.closed = True
+        for scope in self._scopes | self._turn_scopes:
+            scope.cancel()
+        self.interrupt()
+
+    def check_open(self) -> None:
+        """Raise if the pipeline was closed."""
+        if self.closed:
+            raise closed_error()
+
+    async def changed(self) -> None:
+        """Wait until something changed."""
+        await self._lot.park()
+
+    async def wait(self) -> bool:
+        """Wait until something changed; True if a deadline passed instead."""
+        with trio.CancelScope(deadline=self._due()) as scope:
+            await self._lot.park()
+        self.check_open()
+        return scope.cancelled_caught
+
+    async def until_closed(self, wait: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Await `wait(*args)`; when the pipeline is closed meanwhile, cancel it and raise."""
+        with trio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                return await wait(*args)
+            finally:
+                self._scopes.discard(scope)
+        raise closed_error()
+
+    @contextmanager
+    def reading(self, deadline: float | None) -> Iterator[trio.CancelScope]:
+        """The scope in which the transport is read: it ends at the deadline, or when interrupted."""
+        with trio.CancelScope(deadline=math.inf if deadline is None else deadline) as scope:
+            self._read_scope = scope
+            try:
+                yield scope
+            finally:
+                self._read_scope = None
+
+    def hurry(self, deadline: float | None) -> None:
+        """The deadline may have moved: a task that reads is to notice."""
+        if self._read_scope is not None:
+            self._read_scope.deadline = math.inf if deadline is None else deadline
+
+    async def take_turn(self, on_deadline: Callable[[], Awaitable[None]]) -> None:
+        """Wait for the turn to send, first come, first served; deadlines are looked after meanwhile."""
+        while self.turn_taken:
+            with trio.CancelScope(deadline=self._due()) as scope:
+                self._turn_scopes.add(scope)
+                try:
+                    await self._turns.park()
+                    return  # handed over by pass_turn
+                finally:
+                    self._turn_scopes.discard(scope)
+            self.check_open()
+            await on_deadline()
+        self.turn_taken = True
+
+    def pass_turn(self) -> None:
+        """Hand the turn to the task that waits longest."""
+        if self._turns:
+            self._turns.unpark()
+        else:
+            self.turn_taken = False
+        self.tell()
+
+    def _due(self) -> float:
+        deadline = self.deadline()
+        return math.inf if deadline is None else deadline
+
+
+def closed_error() -> trio.ClosedResourceError:
+    """What a task gets that uses a pipeline after, or while, it is closed."""
+    return trio.ClosedResourceError("this pipeline was closed")
+
+
+async def briefly(wait: Callable[[], Awaitable[T]], *, otherwise: U) -> T | U:
+    """Get what is there without waiting: some turns of the scheduler, and no time.
+
+    Args:
+        wait: must lose nothing when it is cancelled.
+        otherwise: the result if there was nothing.
+    """
+    result: T | U = otherwise
+    failed: Exception | None = None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(_cancel_soon, nursery.cancel_scope)
+        try:
+            result = await wait()
+        except Exception as error:
+            failed = error
+        nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
+    return result
+
+
+async def _cancel_soon(scope: trio.CancelScope) -> None:
+    for _ in range(LOOKS):
+        await trio.lowlevel.cancel_shielded_checkpoint()
+    scope.cancel()

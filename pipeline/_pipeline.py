@@ -1,0 +1,441 @@
+"""A chain attached to a transport: a trio channel of the client's items.
+
+              inbound ─►
+ transport  │ stage │ stage │ stage │  receive()
+              ◄─ outbound              send()
+
+Rules for this file: the public face only. What runs is `_core.Engine`; who runs it when is `_driver.Driver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from types import TracebackType
+from typing import Any, Final, TypeVar, cast
+
+import trio
+
+from ._chain import Duplex, Inbound, Outbound, Passthrough
+from ._closing import close
+from ._core import Engine
+from ._driver import NOTHING, Driver
+from ._flow import NEED_INPUT, WOULD_WAIT
+from ._stage import END
+from ._stream import HalfCloseablePipelineStream, PipelineStream
+from ._transport import Transport, Wire
+
+Received = TypeVar("Received", covariant=True)
+Sent = TypeVar("Sent", contravariant=True)
+
+YIELD_AFTER: Final = 1000
+"""`async for` passes through the scheduler after so many items, or as many KiB, of what one read became."""
+
+
+class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
+    """A chain attached to a transport, as a trio channel; use it with `async with`.
+
+    wire  b'{"id": 1}\\n'  ─►  LineFramer() | JSONCodec()  ─►  receive() -> {"id": 1}
+
+    The stages run inside the calls: there is no task and no queue, and what nobody receives is not
+    read. One task may receive while others send.
+
+    Args:
+        transport: a trio stream or channel, one half of one, or two halves (receive_half, send_half).
+        chain: the stages, from wire to client; they belong to this pipeline for good.
+        merge_writes: a `send()` only buffers (up to 64 KiB) while no `receive()` waits for the
+            transport; what is buffered goes out when one would wait, at `flush()` and at the end.
+        max_reply_bytes: how much of the stages' replies may wait for the peer to read them; beyond,
+            the peer is not read either.
+        close_seconds: how long closing in good order may take.
+        show_items: whether notes on errors may show (a piece of) the item.
+
+    Raises:
+        TypeError: the transport is none of trio's kinds, or a piece of the chain is no stage.
+        StageInUseError: a stage belongs to another pipeline already; the message shows a chain factory.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        chain: Duplex[Any, Received, Sent, Any] | Inbound[Any, Received] | Outbound[Sent, Any] | Passthrough,
+        *,
+        merge_writes: bool = False,
+        max_reply_bytes: int = 65536,
+        close_seconds: float = 5,
+        show_items: bool = True,
+    ) -> None:
+        wire = Wire(transport)
+        self._engine: Engine[Received, Sent] = Engine(
+            chain,
+            clock=_clock,
+            byte_wire=wire.takes_bytes,
+            max_reply_bytes=max_reply_bytes,
+            show_items=show_items,
+        )
+        self._driver = Driver(self._engine, wire, merge_writes=merge_writes)
+        self._news = self._driver.news
+        self._close_seconds = close_seconds
+        self._entering = self._entered = self._receiving = False
+        self._closed = trio.Event()
+        self._late_error: Exception | None = None  # came after the items of a batch
+        self._patience = 0  # what may pass until the next checkpoint; see YIELD_AFTER
+
+    def __repr__(self) -> str:
+        return f"<Pipeline {type(self.transport).__name__} | {self._engine.chain!r}>"
+
+    @property
+    def transport(self) -> Any:
+        """What the pipeline reads from (or, if it cannot be read from, writes to)."""
+        end = self._driver.wire.reader or self._driver.wire.writer
+        assert end is not None
+        return end.resource
+
+    @property
+    def chain(self) -> Any:
+        """The chain, whose `repr` shows it as it was written."""
+        return self._engine.chain
+
+    @property
+    def dropped_replies(self) -> int:
+        """How many replies of stages came too late, after their direction had ended or broken."""
+        return self._engine.dropped_replies
+
+    # ---- entering and leaving
+
+    async def __aenter__(self) -> Pipeline[Received, Sent]:
+        """Start the stages; ends when every one is ready, or an item for the client is there.
+
+        Cancellation, and any error: stages and transport are closed.
+        """
+        await self._enter()
+        return self
+
+    async def _enter(self) -> None:
+        while self._entering:
+            await self._driver.wait_for_news()
+        self._news.check_open()
+        if self._entered:
+            return
+        self._entering = True
+        try:
+            await self._driver.enter()
+            self._entered = True
+        except BaseException as error:
+            await self._close_after(error)
+            raise
+        finally:
+            self._entering = False
+            self._news.tell()
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close; in good order if the block ended well."""
+        if exc_value is None:
+            await self.aclose()
+        else:
+            await self._close_after(exc_value)
+
+    async def _close_after(self, error: BaseException) -> None:
+        """Close because of an error, which stays the one that is raised."""
+        try:
+            await self._close(graceful=False)
+        except trio.Cancelled:
+            pass  # closed at once; the error is what the block ends with
+        except Exception as second:
+            error.add_note(f"and then, closing the pipeline: {second!r}")
+
+    async def aclose(self) -> None:
+        """Close: the stages finish, what is buffered is written, then stages and transport are closed.
+
+        Other tasks that use the pipeline get `trio.ClosedResourceError` at once. A second call does nothing.
+
+        Raises:
+            Exception: what went wrong first, the rest as notes; everything is closed nevertheless.
+            trio.BrokenResourceError: the peer did not take within `close_seconds` what was sent before.
+
+        Cancellation: everything is closed at once, without finishing.
+        """
+        await self._close(graceful=True)
+
+    async def _close(self, *, graceful: bool) -> None:
+        if self._news.closed:
+            await self._closed.wait()
+            await trio.lowlevel.checkpoint()
+            return
+        try:
+            await close(self._driver, graceful=graceful and self._entered, seconds=self._close_seconds)
+        finally:
+            self._closed.set()
+
+    # ---- receiving
+
+    async def receive(self) -> Received:
+        """Return the next item.
+
+        Raises:
+            trio.EndOfChannel: the input ended cleanly, and every item was received; from then on always.
+            trio.BrokenResourceError: inbound is broken, its cause tells by what; sending may still work.
+            trio.BusyResourceError: another task is receiving.
+            trio.ClosedResourceError: the pipeline was closed.
+            Exception: what a stage raised, with a note on where and with which item.
+
+        Cancellation: nothing is lost; the next call goes on where this one was.
+        """
+        if not self._entered:
+            await self._enter()
+        self._claim_receive()
+        try:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            reads = self._driver.reads
+            item: Received = await self._next()
+            if reads == self._driver.reads:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return item
+        finally:
+            self._receiving = False
+
+    def __aiter__(self) -> Pipeline[Received, Sent]:
+        return self
+
+    async def __anext__(self) -> Received:
+        """Return the next item, as `receive` does, but without a checkpoint each time."""
+        if self._patience > 0 and not self._receiving and not self._driver.driving and not self._driver.parked:
+            item = self._take_one()
+            if item is not NOTHING:
+                return cast("Received", item)
+        try:
+            item = await self.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+        self._patience = YIELD_AFTER
+        return item
+
+    def batches(self) -> AsyncIterator[list[Received]]:
+        """Iterate over lists of items: all that came of one read, or a part of it.
+
+        wire  b"a\\nb\\nc"        async for batch in p.batches()        [b"a", b"b"]
+
+        A list has at most 1,000 items, or 1 MiB; it is never empty. Errors and cancellation as in
+        `receive`; items before an error come first.
+        """
+        return _Batches(self)
+
+    async def _receive_batch(self) -> list[Received]:
+        batch = [await self.receive()]
+        self._patience = YIELD_AFTER - 1
+        try:
+            while self._patience > 0 and not self._driver.driving and not self._driver.parked:
+                item = self._take_one()
+                if item is NOTHING:
+                    break
+                batch.append(cast("Received", item))
+        except Exception as error:
+            self._late_error = error  # the items before it come first
+        return batch
+
+    def _claim_receive(self) -> None:
+        if self._receiving:
+            raise trio.BusyResourceError("another task is receiving from this pipeline")
+        self._news.check_open()
+        self._receiving = True
+
+    async def _next(self) -> Any:
+        driver = self._driver
+        while True:
+            if driver.parked:
+                return driver.unpark()
+            if self._late_error is not None:
+                error, self._late_error = self._late_error, None
+                raise error
+            self._news.check_open()
+            if driver.driving:
+                await driver.wait_for_news()
+                continue
+            with driver.drives_inbound():
+                item = await driver.step()
+            if item is END:
+                raise trio.EndOfChannel
+            if item is not NOTHING:
+                return item
+
+    def _take_one(self) -> Any:
+        """An item that is there without waiting, or NOTHING."""
+        engine = self._engine
+        if engine.inbound_error is not None or self._news.closed or engine.owes_replies:
+            return NOTHING
+        item = engine.advance_inbound(never_wait=True)
+        if item is NEED_INPUT or item is WOULD_WAIT or item is END or engine.owes_replies:
+            if item is not NEED_INPUT and item is not WOULD_WAIT and item is not END:
+                self._driver.park(item)  # replies go out before the item does
+            return NOTHING
+        self._patience -= 1 if not isinstance(item, bytes | str) else 1 + (len(item) >> 10)
+        return item
+
+    # ---- sending
+
+    async def send(self, value: Sent) -> None:
+        """Take an item through the stages and give the transport what it became, in as few writes as possible.
+
+        Sends by several tasks are done one after the other, whole items in the order they were called.
+
+        Raises:
+            trio.ClosedResourceError: the pipeline was closed, or outbound has ended.
+            trio.BrokenResourceError: outbound is broken, its cause tells by what; receiving may still work.
+            TypeError: the chain gave a byte stream something else than bytes.
+            Exception: what a stage raised, with a note. If no byte was written and no stage has gone
+                ahead it is as if the call had not been made; else outbound is broken.
+
+        Cancellation: as for an exception; where the transport can count (TCP, Unix sockets, channels)
+        an item that was begun to be written is finished by the next write.
+        """
+        await self._with_turn(self._send_one, value)
+
+    async def send_many(self, values: Iterable[Sent]) -> None:
+        """Send several items, with writes merged as if they were one step.
+
+        Raises:
+            Exception: as `send` does, for the first item that fails; the items before it are sent.
+
+        Cancellation: the items before the one in work are sent, or will be by the next write.
+        """
+        await self._with_turn(self._send_all, values)
+
+    async def flush(self) -> None:
+        """Write what was merged or replied and waits in the buffer.
+
+        Raises:
+            Exception: as `send` does; also an error which a `receive()` met when it wrote.
+
+        Cancellation: what was not written yet stays in the buffer.
+        """
+        await self._with_turn(self._flush)
+
+    async def send_eof(self) -> None:
+        """End outbound: the stages finish, client side first, then the transport is half-closed.
+
+        Receiving goes on. A second call does nothing.
+
+        Raises:
+            HalfCloseError: the transport cannot half-close; what the stages gave is written, it is open.
+            Exception: as `send` does.
+
+        Cancellation: if it had begun, outbound is at its end.
+        """
+        await self._with_turn(self._send_eof)
+
+    async def _with_turn(self, act: Any, *args: Any) -> None:
+        """Do what sends, in its turn, and with a checkpoint."""
+        if not self._entered:
+            await self._enter()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._news.check_open()
+        await self._news.take_turn(self._driver.on_deadline)
+        try:
+            self._news.check_open()
+            if not await act(*args):
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        finally:
+            self._news.pass_turn()
+
+    async def _send_one(self, value: Sent) -> bool:
+        writes = self._driver.writes
+        await self._pass_on(value, merge=self._driver.merge_writes)
+        return writes != self._driver.writes
+
+    async def _send_all(self, values: Iterable[Sent]) -> bool:
+        try:
+            for value in values:
+                await self._pass_on(value, merge=True)
+        except Exception:
+            await self._flush()
+            raise
+        return await self._flush()
+
+    async def _pass_on(self, value: Sent, *, merge: bool) -> None:
+        """Let one item go out, or be as if nothing had been sent, or break outbound."""
+        self._check_can_send()
+        self._engine.send(value)
+        try:
+            await self._driver.send_out(merge=merge)
+        except BaseException as error:
+            self._cut_short(error)
+            raise
+        finally:
+            self._news.tell()
+
+    def _cut_short(self, error: BaseException) -> None:
+        engine = self._engine
+        if engine.send_is_torn and engine.send_is_out:
+            engine.finish_send()  # the rest is counted, and the next write begins with it
+        else:
+            engine.abort_send(error)
+
+    async def _flush(self) -> bool:
+        self._raise_unraised()
+        writes = self._driver.writes
+        if self._engine.outbound_error is None:
+            await self._driver.send_out(merge=False)
+        return writes != self._driver.writes
+
+    async def _send_eof(self) -> bool:
+        self._raise_unraised()
+        if not self._engine.eof_sent and not self._engine.outbound_ended:
+            self._check_can_send()
+            self._engine.send_eof()
+        await self._driver.end_out()
+        error, self._driver.half_close_error = self._driver.half_close_error, None
+        if error is not None:
+            raise error
+        return False
+
+    def _raise_unraised(self) -> None:
+        error, self._driver.unraised = self._driver.unraised, None
+        if error is not None:
+            raise error
+
+    def _check_can_send(self) -> None:
+        self._raise_unraised()
+        if self._engine.outbound_ended or self._engine.eof_sent:
+            raise trio.ClosedResourceError("outbound has ended: nothing can be sent after send_eof() or END")
+        if self._engine.outbound_error is not None:
+            raise trio.BrokenResourceError(
+                f"outbound is broken: {self._engine.outbound_error}"
+            ) from self._engine.outbound_error
+
+    # ---- as a stream
+
+    def as_stream(self) -> trio.abc.Stream:
+        """This pipeline as a `trio.abc.Stream`, for a chain whose client items are bytes.
+
+        items  b"ab"  b"cd"        receive_some(3)  ─►  b"ab"        receive_some(1)  ─►  b"c"
+
+        It is a `trio.abc.HalfCloseableStream` where the transport can be half-closed. Closing it
+        closes the pipeline; use one or the other.
+        """
+        kind = HalfCloseablePipelineStream if self._driver.wire.can_half_close else PipelineStream
+        stream: trio.abc.Stream = kind(cast("Pipeline[bytes, bytes]", self), self._driver)
+        return stream
+
+
+class _Batches(AsyncIterator[list[Received]]):
+    """See `Pipeline.batches`."""
+
+    def __init__(self, pipeline: Pipeline[Received, Any]) -> None:
+        self._pipeline = pipeline
+
+    def __aiter__(self) -> _Batches[Received]:
+        return self
+
+    async def __anext__(self) -> list[Received]:
+        try:
+            return await self._pipeline._receive_batch()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None
+
+
+def _clock() -> float:
+    return trio.current_time()

@@ -1,0 +1,260 @@
+"""The wire end: what is asked of a transport, and each kind of it made to answer.
+
+Rules for this file: one end reads, one end writes, and nobody here knows of chains. A read that is
+cancelled has read nothing (P11). What a cancelled write left behind is counted where it can be, and
+never guessed at (P10).
+"""
+
+from __future__ import annotations
+
+import errno
+import select
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final, TypeAlias
+
+import trio
+
+from ._errors import HalfCloseError
+from ._stage import END
+
+Transport: TypeAlias = (
+    "trio.abc.SendStream | trio.abc.ReceiveStream | trio.abc.SendChannel[Any] | trio.abc.ReceiveChannel[Any]"
+    " | tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | tuple[trio.abc.ReceiveChannel[Any], trio.abc.SendChannel[Any]]"
+)
+"""A stream, a channel, one half of either, or two halves: (the one to receive from, the one to send to)."""
+
+PIECE_BYTES: Final = 16384
+"""A stream which says that it has room takes so much without waiting: a TLS record, a third of a socket's buffer."""
+
+Wrote: TypeAlias = "Callable[[int], None]"
+
+
+class StreamReader:
+    """Reads chunks; an empty one is the end."""
+
+    def __init__(self, stream: trio.abc.ReceiveStream) -> None:
+        self.resource = stream
+
+    async def read(self) -> Any:
+        return await self.resource.receive_some() or END
+
+
+class ChannelReader:
+    """Reads items; any object is one."""
+
+    def __init__(self, channel: trio.abc.ReceiveChannel[Any]) -> None:
+        self.resource = channel
+
+    async def read(self) -> Any:
+        try:
+            return await self.resource.receive()
+        except trio.EndOfChannel:
+            return END
+
+
+class StreamWriter:
+    """Writes to a stream which cannot say how much of a cancelled `send_all` it sent."""
+
+    takes_bytes = True
+    counts = False
+
+    def __init__(self, stream: trio.abc.SendStream, *, own: bool) -> None:
+        self.resource = stream
+        self.can_end = own or hasattr(stream, "send_eof")
+
+    def has_room(self) -> bool | None:
+        """Whether `write_some` would not wait, or None: unknown."""
+        fd = _fileno(self.resource)
+        return None if fd is None else _is_writable(fd)
+
+    async def wait_room(self) -> None:
+        await self.resource.wait_send_all_might_not_block()
+
+    async def write_some(self, data: Any, wrote: Wrote) -> None:
+        """Write a piece for which there is room; not to be cancelled in the middle, so that nothing is torn."""
+        piece = data[:PIECE_BYTES]
+        with trio.CancelScope(shield=True):
+            await self.resource.send_all(piece)
+        wrote(len(piece))
+
+    async def write(self, data: Any, wrote: Wrote) -> None:
+        await self.resource.send_all(data)
+        wrote(len(data))
+
+    async def send_eof(self) -> None:
+        await _send_eof(self.resource, can_end=self.can_end)
+
+
+class SocketWriter:
+    """Writes to a socket and counts what it took, so that a cancelled write can be continued."""
+
+    takes_bytes = True
+    counts = True
+    can_end = True
+
+    def __init__(self, stream: trio.SocketStream) -> None:
+        self.resource = stream
+
+    def has_room(self) -> bool | None:
+        """Whether `write_some` would not wait; a closed socket would not."""
+        fd = self.resource.socket.fileno()
+        return fd < 0 or _is_writable(fd)
+
+    async def wait_room(self) -> None:
+        await self.resource.wait_send_all_might_not_block()
+
+    async def write_some(self, data: Any, wrote: Wrote) -> None:
+        try:
+            wrote(await self.resource.socket.send(data))
+        except OSError as error:
+            if error.errno in (errno.EBADF, errno.ENOTSOCK):
+                raise trio.ClosedResourceError("this socket was already closed") from None
+            raise trio.BrokenResourceError(f"socket connection broken: {error}") from error
+
+    async def write(self, data: Any, wrote: Wrote) -> None:
+        view = memoryview(data)
+        while len(view):
+            sent = 0
+
+            def count(taken: int) -> None:
+                nonlocal sent
+                sent = taken
+                wrote(taken)
+
+            await self.write_some(view, count)
+            view = view[sent:]
+
+    async def send_eof(self) -> None:
+        await self.resource.send_eof()
+
+
+class ChannelWriter:
+    """Writes items, one send each; a send that is cancelled was not made."""
+
+    takes_bytes = False
+    counts = True
+
+    def __init__(self, channel: trio.abc.SendChannel[Any], *, own: bool) -> None:
+        self.resource = channel
+        self.can_end = own or hasattr(channel, "send_eof")
+
+    def has_room(self) -> bool | None:
+        """Unknown."""
+        return None
+
+    async def wait_room(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def write_some(self, items: Any, wrote: Wrote) -> None:
+        await self.resource.send(items[0])
+        wrote(1)
+
+    async def write(self, items: Any, wrote: Wrote) -> None:
+        for item in list(items):
+            await self.resource.send(item)
+            wrote(1)
+
+    async def send_eof(self) -> None:
+        await _send_eof(self.resource, can_end=self.can_end)
+
+
+class Wire:
+    """A transport as a pipeline sees it: an end to read from, an end to write to, either may be missing.
+
+    Raises:
+        TypeError: `transport` is none of the kinds that trio has; the message names them.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        source, sink = transport if isinstance(transport, tuple) else (transport, transport)
+        self.reader = _reader(source)
+        self.writer = _writer(sink, own=source is not sink)
+        if (self.reader is None and self.writer is None) or (
+            source is not sink and (self.reader is None or self.writer is None)
+        ):
+            raise TypeError(
+                f"{transport!r} is no transport: give a trio stream or channel, one half of one, or two halves as "
+                f"(receive_half, send_half)"
+            )
+        self.takes_bytes = self.writer.takes_bytes if self.writer else isinstance(self.reader, StreamReader)
+        self.counts = self.writer is not None and self.writer.counts
+        self._resources = [end.resource for end in (self.writer, self.reader) if end is not None]
+
+    @property
+    def resets(self) -> bool:
+        """Whether closing it with unread input destroys what was written and not read yet."""
+        return isinstance(self.writer, SocketWriter)
+
+    @property
+    def can_half_close(self) -> bool:
+        """Whether outbound can end while inbound goes on."""
+        return self.writer is not None and self.writer.can_end
+
+    async def enter(self) -> None:
+        """Do the handshake that the transport itself has."""
+        for resource in self._resources[:1]:
+            if isinstance(resource, trio.SSLStream):
+                await resource.do_handshake()
+
+    async def aclose(self) -> None:
+        """Close both ends, whatever happens in the first."""
+        first, *others = self._resources
+        try:
+            await first.aclose()
+        finally:
+            for other in others:
+                if other is not first:
+                    await other.aclose()
+
+
+def _reader(source: object) -> StreamReader | ChannelReader | None:
+    if isinstance(source, trio.abc.ReceiveStream):
+        return StreamReader(source)
+    return ChannelReader(source) if isinstance(source, trio.abc.ReceiveChannel) else None
+
+
+def _writer(sink: object, *, own: bool) -> SocketWriter | StreamWriter | ChannelWriter | None:
+    own = own or not isinstance(sink, trio.abc.ReceiveStream | trio.abc.ReceiveChannel)
+    if isinstance(sink, trio.SocketStream):
+        return SocketWriter(sink)
+    if isinstance(sink, trio.abc.SendStream):
+        return StreamWriter(sink, own=own)
+    return ChannelWriter(sink, own=own) if isinstance(sink, trio.abc.SendChannel) else None
+
+
+async def _send_eof(resource: Any, *, can_end: bool) -> None:
+    """End one direction: by `send_eof` where there is one, by closing where the sending end is an object of its own."""
+    if hasattr(resource, "send_eof"):
+        await resource.send_eof()
+    elif can_end:
+        await resource.aclose()
+    else:
+        raise HalfCloseError(
+            f"{type(resource).__name__} cannot end one direction alone; it is still open, and what was sent is "
+            f"written. Close it with aclose(), or use a transport with send_eof()"
+        )
+
+
+def _fileno(stream: Any) -> int | None:
+    """The file descriptor under a stream, if one can be found through trio's wrappers."""
+    while True:
+        for wrapped in ("transport_stream", "send_stream", "socket"):
+            if hasattr(stream, wrapped):
+                stream = getattr(stream, wrapped)
+                break
+        else:
+            break
+    fileno = getattr(stream, "fileno", None)
+    with suppress(OSError, ValueError, trio.ClosedResourceError):
+        fd = fileno() if fileno is not None else -1
+        return fd if isinstance(fd, int) and fd >= 0 else None
+    return None
+
+
+def _is_writable(fd: int) -> bool:
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(fd, select.POLLOUT)
+        return bool(poll.poll(0))
+    return bool(select.select([], [fd], [], 0)[1])  # pragma: no cover - Windows has no poll
