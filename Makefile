@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # The first Python that is new enough: `make PYTHON=/path/to/python` decides otherwise.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
-PIP_INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # What is checked: those of them that there are.
 CODE := $(wildcard pipeline stages tests examples)
 
