@@ -30,13 +30,17 @@ from ._function import inbound, outbound
 from ._stage import END, End, Reply, Result, Stage
 
 if TYPE_CHECKING:
+    from ._datagrams import Datagrams
     from ._pipeline import Pipeline
+    from ._pump import pump
+    from ._serve import open_tcp_pipeline, serve_tcp
 
 __all__ = [
     "END",
     "NEED_INPUT",
     "Codec",
     "CorruptFrameError",
+    "Datagrams",
     "Duplex",
     "End",
     "Engine",
@@ -59,11 +63,18 @@ __all__ = [
     "SurgeryError",
     "Waiting",
     "inbound",
+    "open_tcp_pipeline",
     "outbound",
+    "pump",
+    "serve_tcp",
 ]
 
 _NEEDS_TRIO = {
+    "Datagrams": "_datagrams",
     "Pipeline": "_pipeline",
+    "open_tcp_pipeline": "_serve",
+    "pump": "_pump",
+    "serve_tcp": "_serve",
 }
 
 

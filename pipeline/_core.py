@@ -275,6 +275,10 @@ class Engine(Generic[ClientIn, ClientOut]):
                 errors[0].add_note(f"and then {other!r}")
             raise errors[0]
 
+    def has_begun_input(self) -> bool:
+        """Whether a stage holds a part of an item that the client has not seen."""
+        return any(slot.busy or slot.holds_input() for slot in self._inbound.slots)
+
     # ---- outbound in smaller steps, for a driver that must know what is whose
 
     def work_out(self, *, never_wait: bool = False, replies_only: bool = False) -> Any:

@@ -54,7 +54,7 @@ class Driver:
         self.merge_writes = merge_writes
         self.writes = 0  # how often something was written
         self._parked_bytes = 0
-        self._reading = self._half_closed = False
+        self._reading = self._half_closed = self._draining = False
         engine.on_news = self.news.interrupt
         self.news.deadline = self._deadline
         if wire.writer is None:
@@ -182,8 +182,17 @@ class Driver:
         else:
             await self._read()
 
+    def drain(self) -> None:
+        """From now on, input counts as ended wherever nothing has begun."""
+        self._draining = True
+        self.news.interrupt()
+
     async def _read(self) -> None:
         """Wait for input, or, while none is wanted, for news; in any case for a deadline."""
+        if self._draining and self.engine.wants_input and not self.engine.has_begun_input():
+            self._draining = False
+            self._feed(END)
+            return
         data: Any = NOTHING
         with self.news.reading(self.engine.deadline if self.engine.timed else None) as scope:
             if self.wire.reader is None or not self.engine.wants_input:
@@ -231,6 +240,10 @@ class Driver:
             self._feed(data)
 
     # ---- replies, while no send is running
+
+    def owes_replies(self) -> bool:
+        """Whether replies may wait to be written."""
+        return self.engine.owes_replies
 
     async def _flush_shielded(self) -> None:
         """Write replies as far as it needs no waiting, with an item or an error in hand that must not get lost."""

@@ -265,12 +265,13 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     def _take_one(self) -> Any:
         """An item that is there without waiting, or NOTHING."""
         engine = self._engine
-        if engine.inbound_error is not None or self._news.closed or engine.owes_replies:
+        if engine.inbound_error is not None or self._news.closed or self._driver.owes_replies():
             return NOTHING
         item = engine.advance_inbound(never_wait=True)
-        if item is NEED_INPUT or item is WOULD_WAIT or item is END or engine.owes_replies:
-            if item is not NEED_INPUT and item is not WOULD_WAIT and item is not END:
-                self._driver.park(item)  # replies go out before the item does
+        if item is NEED_INPUT or item is WOULD_WAIT or item is END:
+            return NOTHING
+        if self._driver.owes_replies():
+            self._driver.park(item)  # replies go out before the item does
             return NOTHING
         self._patience -= 1 if not isinstance(item, bytes | str) else 1 + (len(item) >> 10)
         return item
@@ -405,6 +406,10 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             raise trio.BrokenResourceError(
                 f"outbound is broken: {self._engine.outbound_error}"
             ) from self._engine.outbound_error
+
+    def _drain(self) -> None:
+        """The server is going down: let the handler see the end of the stream when nothing has begun."""
+        self._driver.drain()
 
     # ---- as a stream
 

@@ -102,6 +102,18 @@ class Slot:
             mine for _, mine, _ in self.inbox
         )
 
+    def holds_input(self) -> bool:
+        """Whether the stage has taken input that nothing has come of; asked while nothing else is in work."""
+        taken = self.stage.unread(())
+        held = [] if taken is None else [item for item in taken if not _is_empty(item)]
+        for item in held:  # what it gave back it gets again, and is where it was
+            self.inbox.append((item, False, 0))
+        return bool(held)
+
+
+def _is_empty(item: object) -> bool:
+    return isinstance(item, bytes | bytearray | memoryview | str) and not len(item)
+
 
 def _overrides(stage: Stage[Any, Any], method: str) -> bool:
     """Whether the stage has a method of its own; a shareable one takes no part in a pipeline's life."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -47,9 +48,8 @@ class PipelineStream(trio.abc.Stream):
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return some bytes, b"" at the end of the stream; see `Pipeline.receive`."""
-        if max_bytes is not None and (not isinstance(max_bytes, int) or max_bytes < 1):
-            error = ValueError if isinstance(max_bytes, int) else TypeError
-            raise error(f"max_bytes is {max_bytes!r}; it must be a whole number, 1 or more")
+        if max_bytes is not None and operator.index(max_bytes) < 1:
+            raise ValueError(f"max_bytes is {max_bytes}; it must be 1 or more")
         if self._receiving:
             raise trio.BusyResourceError("another task is receiving from this stream")
         self._receiving = True

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import Any
-
-from typing import Self
+from typing import Any, Self
 
 from .._flow import Waiting
 from ._bench import AnyChain, Bench, Script

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NoReturn
 
+from .._chain import InboundChain
 from .._errors import FrameError
+from .._stage import Stage
 from ._cuts import RANDOM_CUTS, Cut, pieces_of, shortest_failing_cut
 from ._framer_outbound import check_outbound
 from ._framer_unread import check_unread
@@ -61,15 +63,140 @@ def check_framer(
     Raises:
         AssertionError: names the rule and the shortest cut that shows it.
     """
-    expected = Outcome(list(frames), errors("expected") if errors and leftover is None else None)
-    whole = _check_uncut(factory, wire, expected, errors, leftover)
+    whole = _check_uncut(factory, wire, list(frames), errors, leftover)
     _check_cuts(factory, wire, whole, random_cuts, seed)
     _check_truncated(factory, wire)
     _check_types(factory, wire, whole)
-    single = type(inbound_half(factory())).__name__ != "InboundChain"
     if isinstance(whole.error, FrameError):
         _check_stays_failed(factory, wire)
-    if unread and single:
+    if unread and not isinstance(inbound_half(factory()), InboundChain):
         check_unread(factory, wire, whole)
     if outbound != "none":
-        check_outbound(factory, wire, whole, same_bytes=outbound == "bytes")
+        check_outbound(factory, wire, whole.frames, same_bytes=outbound == "bytes")
+
+
+def _check_uncut(
+    factory: Factory, wire: bytes, frames: list[Any], errors: type[Exception] | None, leftover: bytes | None
+) -> Outcome:
+    """The outcome without any cut, which all others are compared with."""
+    whole = outcome_of(factory, [wire])
+    right_end = isinstance(whole.error, errors) if errors else whole.error is None
+    if whole.frames != frames or not right_end or (leftover is not None and whole.leftover != leftover):
+        end = "" if errors is None else f", then {errors.__name__}"
+        expected = f"{frames!r:.500}{end}" + ("" if leftover is None else f", leftover {leftover!r}")
+        fail(
+            "frames",
+            "already uncut, the wire gives something else than expected",
+            cause=whole.error,
+            stage=name_of(factory),
+            wire=wire,
+            expected=expected,
+            got=str(whole),
+        )
+    return whole
+
+
+def _check_cuts(factory: Factory, wire: bytes, whole: Outcome, random_cuts: int, seed: int) -> None:
+    def fails(cut: Cut) -> bool:
+        return not outcome_of(factory, pieces_of(wire, cut)).same_as(whole)
+
+    cut = shortest_failing_cut(len(wire), fails, random_cuts=random_cuts, seed=seed)
+    if cut is not None:
+        _fail_cut(factory, wire, cut, whole)
+
+
+def _check_truncated(factory: Factory, wire: bytes) -> None:
+    """The stream may end at any byte: at once or byte by byte, the outcome is one, and tells what is left."""
+    step = len(wire) // _MOST_TRUNCATIONS + 1
+    for end in range(0, len(wire), step):
+        short = wire[:end]
+        whole = outcome_of(factory, [short])
+        for cut in [tuple(range(1, end)), (end // 2,)]:
+            if not outcome_of(factory, pieces_of(short, cut)).same_as(whole):
+                _fail_cut(factory, short, cut, whole)
+        _check_leftover(factory, short, whole)
+
+
+def _check_leftover(factory: Factory, wire: bytes, whole: Outcome) -> None:
+    left = whole.leftover
+    if not left:
+        return
+    framed = wire[: len(wire) - len(left)]
+    before = outcome_of(factory, [framed])
+    if not wire.endswith(left) or before.error or before.frames != whole.frames:
+        fail(
+            "F4",
+            "the leftover is not exactly the bytes after the last frame",
+            cause=whole.error,
+            stage=name_of(factory),
+            wire=wire,
+            frames=whole.frames,
+            leftover=left,
+        )
+
+
+def _fail_cut(factory: Factory, wire: bytes, cut: Cut, whole: Outcome) -> NoReturn:
+    pieces = pieces_of(wire, cut)
+    got = outcome_of(factory, pieces)
+    fail(
+        "F1",
+        "the outcome depends on how the bytes are cut",
+        cause=got.error,
+        stage=name_of(factory),
+        wire=wire,
+        cut=show_pieces(pieces),
+        uncut=str(whole),
+        got=str(got),
+    )
+
+
+def _check_types(factory: Factory, wire: bytes, whole: Outcome) -> None:
+    """What a transport may give: bytes, bytearray or memoryview, also in turn."""
+    kinds = itertools.cycle([bytearray, memoryview, bytes])
+    single = [wire[place : place + 1] for place in range(len(wire))]
+    mixed = [kind(piece) for kind, piece in zip(kinds, single, strict=False)]
+    for pieces in ([bytearray(wire)], [memoryview(wire)], mixed):
+        got = outcome_of(factory, pieces)
+        if not got.same_as(whole):
+            fail(
+                "F8",
+                "frames are not the same, or no bytes, where the transport gives bytearray or memoryview",
+                cause=got.error,
+                stage=name_of(factory),
+                pieces=", ".join(f"{type(piece).__name__}({bytes(piece)!r})" for piece in pieces[:5]),
+                expected=str(whole),
+                got=str(got),
+            )
+
+
+def _check_stays_failed(factory: Factory, wire: bytes) -> None:
+    """After an error in the framing, nothing is taken for a frame any more."""
+    stage = inbound_half(factory())
+    try:
+        list(results(stage, wire))
+    except FrameError as error:
+        first = error
+    else:
+        return  # it came with the end of the stream: there are no later calls
+    for name, later in _later_calls(stage, wire):
+        try:
+            got = later()
+        except FrameError:
+            continue
+        fail(
+            "F6",
+            f"after an error, {name} did not raise again",
+            cause=first,
+            stage=name_of(factory),
+            wire=wire,
+            error=first,
+            got=got,
+        )
+
+
+def _later_calls(stage: Stage[Any, Any], wire: bytes) -> list[tuple[str, Callable[[], list[Any]]]]:
+    return [
+        ("process(the same bytes)", lambda: list(results(stage, wire))),
+        ("process(one byte)", lambda: list(results(stage, wire[:1]))),
+        ("finish()", lambda: list(run_now(stage.finish()))),
+    ]

@@ -1,7 +1,7 @@
-"""Where a network may cut bytes: every way for small inputs, many ways for large ones.
+r"""Where a network may cut bytes: every way for small inputs, many ways for large ones.
 
-A *cut* is the sorted places at which the bytes are cut: `b"one\\n"` with the cut (2,) comes as
-`b"on" | b"e\\n"`. A place may be there twice, or at either end: an empty piece, which must not matter.
+A *cut* is the sorted places at which the bytes are cut: `b"one\n"` with the cut (2,) comes as
+`b"on" | b"e\n"`. A place may be there twice, or at either end: an empty piece, which must not matter.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _single_cuts(length: int) -> Iterator[Cut]:
     """Uncut, then with one cut; at the very ends too, which makes an empty piece."""
     yield ()
     step = max(1, length // _MOST_PLACES)
-    yield from ((place,) for place in range(0, length + 1, step))
+    yield from ((place,) for place in (*range(1, length, step), 0, length))
 
 
 def _every_way(length: int) -> Iterator[Cut]:

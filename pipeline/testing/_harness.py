@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Final
-
-from typing import Self
+from typing import Any, Final, Self
 
 from ._bench import AnyChain, Bench, Script
 
@@ -35,9 +33,9 @@ class Harness(Bench):
         self._run(self._start())
 
     def receive(self, *wire_items: Any) -> list[Any]:
-        """Let wire items come in, one after the other.
+        r"""Let wire items come in, one after the other.
 
-        in:  b"one\\ntw"        out:  [b"one"]
+        in:  b"one\ntw"        out:  [b"one"]
 
         Returns:
             The client items that came out by it. Items at a stage that wants no input wait inside.
@@ -49,9 +47,9 @@ class Harness(Bench):
         return self._run(self._receive(wire_items))
 
     def send(self, *client_items: Any) -> list[Any]:
-        """Send client items, one after the other.
+        r"""Send client items, one after the other.
 
-        in:  b"three"        out:  [b"three\\n"]
+        in:  b"three"        out:  [b"three\n"]
 
         Returns:
             The wire items that came out by it. While a stage is not ready, items wait inside.
@@ -112,9 +110,7 @@ class Harness(Bench):
             raise
         waiting.abandon()
         script.close()
-        raise RuntimeError(
-            f"{waiting.stage_name} waits, and Harness has no event loop to wait with: use AsyncHarness"
-        )
+        raise RuntimeError(f"{waiting.stage_name} waits, and Harness has no event loop to wait with: use AsyncHarness")
 
 
 def _hint_at_missing_loop(error: RuntimeError) -> None:

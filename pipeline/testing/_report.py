@@ -12,11 +12,11 @@ _MANY = 20
 
 
 def fail(rule: str, what: str, *, cause: BaseException | None = None, **facts: object) -> NoReturn:
-    """Raise what a failed check raises.
+    r"""Raise what a failed check raises.
 
     F1: the outcome depends on where the bytes are cut
       stage: LineFramer()
-      cut: b"on" | b"e\\n"
+      cut: b"on" | b"e\n"
 
     Args:
         rule: the rule's name in DESIGN.md or STAGES.md, or what is checked where no rule has a name.
@@ -43,6 +43,6 @@ def shown(fact: object) -> str:
 
 
 def show_pieces(pieces: Sequence[Any]) -> str:
-    """`b"on" | b"e\\n"`: what the stage was fed, one call after the other."""
+    r"""`b"on" | b"e\n"`: what the stage was fed, one call after the other."""
     more = f" | ... ({len(pieces)} pieces)" if len(pieces) > _MANY else ""
     return " | ".join(show_item(piece) for piece in pieces[:_MANY]) + more

@@ -1,0 +1,68 @@
+"""A UDP socket as a channel, so that a pipeline can stand on it."""
+
+from __future__ import annotations
+
+import errno
+from typing import Any, TypeAlias
+
+import trio
+
+Datagram: TypeAlias = "tuple[bytes, Any]"
+"""The bytes, and the address they came from or go to."""
+
+
+class Datagrams(trio.abc.Channel[Datagram]):
+    """A UDP socket as a trio channel of (bytes, address).
+
+    socket  ─►  receive() -> (b"...", ("127.0.0.1", 5353))
+
+    Args:
+        socket: a trio socket of the kind SOCK_DGRAM; it is closed with the channel.
+        max_bytes: the longest datagram received; the system cuts longer ones.
+    """
+
+    def __init__(self, socket: trio.socket.SocketType, *, max_bytes: int = 65536) -> None:
+        self.socket, self._max_bytes = socket, max_bytes
+
+    async def receive(self) -> Datagram:
+        """Return the next datagram, which may be empty; the channel has no end.
+
+        Raises:
+            trio.ClosedResourceError: the channel was closed.
+            trio.BrokenResourceError: the socket failed, for instance as an earlier datagram could not be delivered.
+
+        Cancellation: nothing is lost.
+        """
+        with _Translated():
+            data, address = await self.socket.recvfrom(self._max_bytes)
+        return data, address
+
+    async def send(self, value: Datagram) -> None:
+        """Send one datagram: (bytes, address).
+
+        Raises:
+            trio.ClosedResourceError: the channel was closed.
+            trio.BrokenResourceError: the system refused it.
+
+        Cancellation: it was not sent.
+        """
+        data, address = value
+        with _Translated():
+            await self.socket.sendto(data, address)
+
+    async def aclose(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+        await trio.lowlevel.checkpoint()
+
+
+class _Translated:
+    """Socket errors as trio's channels raise them."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OSError):
+            if error.errno in (errno.EBADF, errno.ENOTSOCK):
+                raise trio.ClosedResourceError("this socket was already closed") from None
+            raise trio.BrokenResourceError(f"the socket failed: {error}") from error
