@@ -23,6 +23,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._async_harness import AsyncHarness
+from ._check_codec import check_codec
+from ._check_framer import check_framer
+from ._check_limit import check_limit
+from ._check_linear import check_linear
+from ._check_tap import check_tap
 from ._harness import Harness
 
 if TYPE_CHECKING:
@@ -31,6 +36,11 @@ if TYPE_CHECKING:
 __all__ = [
     "AsyncHarness",
     "Harness",
+    "check_codec",
+    "check_framer",
+    "check_limit",
+    "check_linear",
+    "check_tap",
 ]
 
 _NEED_TRIO: dict[str, str] = {}

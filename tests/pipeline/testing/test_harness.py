@@ -228,7 +228,9 @@ def test_errors_of_both_directions_are_both_told() -> None:
     def fail() -> Reply[int]:
         raise ValueError("inbound")
 
-    harness = Harness(outbound(lambda item: [1 // item]) | inbound(lambda item: (f() for f in (lambda: Reply(0), fail))))
+    harness = Harness(
+        outbound(lambda item: [1 // item]) | inbound(lambda item: (f() for f in (lambda: Reply(0), fail)))
+    )
 
     with pytest.raises(ValueError, match="inbound") as info:
         harness.receive(0)
