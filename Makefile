@@ -33,9 +33,9 @@ check: $(VENV)/developer ## lint, formatting, types, the types users see, news
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy $(CODE)
-	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes pipeline --ignoreexternal
-	$(BIN)/pyright --verifytypes stages --ignoreexternal
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes pipeline --ignoreexternal
+	$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes stages --ignoreexternal
 	$(BIN)/towncrier build --draft --version next
 
 format: $(VENV)/developer ## mend what `make check` can mend by itself

@@ -1,0 +1,71 @@
+"""What type checkers accept and refuse, by samples: `composes.py` must pass, each line marked in `refused.py` must not.
+
+A mark is `# error: rule`, with mypy's name of the rule. Each checker runs once for all samples.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent.parent
+SAMPLES = Path(__file__).parent
+
+PYRIGHT_RULES = {
+    "arg-type": {"reportArgumentType"},
+    "assignment": {"reportAssignmentType"},
+    "list-item": {"reportArgumentType"},
+    "misc": {"reportArgumentType"},
+    "operator": {"reportOperatorIssue", "reportOptionalOperand"},
+    "override": {"reportIncompatibleMethodOverride"},
+}
+
+Errors = set[tuple[str, int, str]]
+"""(file, line, rule)"""
+
+
+def expected_errors() -> Errors:
+    return {
+        (path.name, number, found[1])
+        for path in SAMPLES.glob("*.py")
+        if not path.name.startswith("test_")
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), 1)
+        if (found := re.search(r"# error: ([\w-]+)$", line))
+    }
+
+
+def run(*command: str) -> str:
+    done = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_samples_are_marked() -> None:
+    """The marks are found, and every rule among them is known by both names."""
+    assert expected_errors()
+    assert {rule for _, _, rule in expected_errors()} == PYRIGHT_RULES.keys()
+
+
+def test_mypy() -> None:
+    found = re.findall(
+        r"^\S*?(\w+\.py):(\d+): error: .*\[([\w-]+)\]$",
+        run("mypy", "--strict", *map(str, SAMPLES.glob("[!t]*.py"))),
+        re.MULTILINE,
+    )
+    assert expected_errors() == {(file, int(line), rule) for file, line, rule in found}
+
+
+def test_pyright() -> None:
+    report = json.loads(run("pyright", "--pythonpath", sys.executable, "--outputjson", "--project", str(SAMPLES)))
+    found = {
+        (Path(error["file"]).name, error["range"]["start"]["line"] + 1, error.get("rule", error["message"]))
+        for error in report["generalDiagnostics"]
+        if error["severity"] == "error"
+    }
+    expected = expected_errors()
+    assert {place[:2] for place in expected} == {place[:2] for place in found}
+    for file, line, rule in expected:
+        assert {name for *place, name in found if place == [file, line]} <= PYRIGHT_RULES[rule], f"{file}:{line}"
