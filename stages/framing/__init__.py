@@ -1,0 +1,12 @@
+"""Framers: from a byte stream to frames, and back.
+
+Every framer is a duplex with frames as `bytes`, a limit that is on by default, and the same outcome
+however the stream was cut.
+"""
+
+from __future__ import annotations
+
+from ._length import LengthFramer
+from ._line import LineFramer
+
+__all__ = ["LengthFramer", "LineFramer"]
