@@ -1,0 +1,68 @@
+"""The benchmark's program keeps its contract, so that it is known to work before somebody measures it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+HERE = Path(__file__).parent
+LINES = b"".join(b'{"id": %d}\n' % number for number in range(5))
+
+
+def peer(*arguments: str) -> partial[Any]:
+    """Run the program as `penstock.toml` has it run."""
+    (system,) = tomllib.loads((HERE / "penstock.toml").read_text("utf-8"))["system"]
+    command = [text.format(venv=sys.prefix, here=HERE) for text in system["argv"]]
+    environment = {name: text.format(here=HERE) for name, text in system["env"].items()}
+    return partial(
+        trio.run_process,
+        [*command, *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        check=False,  # echo ends by being terminated
+    )
+
+
+async def read_lines(stream: trio.abc.ReceiveStream, count: int) -> bytes:
+    lines = b""
+    while lines.count(b"\n") < count:
+        chunk = await stream.receive_some()
+        assert chunk, lines
+        lines += chunk
+    return lines
+
+
+@pytest.mark.real_time
+async def test_ingest_reports_what_it_got() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    with trio.fail_after(20):
+        async with listener, trio.open_nursery() as nursery:
+            process = await nursery.start(peer("ingest", str(listener.socket.getsockname()[1])))
+            async with await listener.accept() as stream:
+                await stream.send_all(LINES)
+            report = await read_lines(process.stdout, 1)
+
+    assert {"count": 5, "sum": 10, "tap": 5} == json.loads(report)
+
+
+@pytest.mark.real_time
+async def test_echo_answers_in_order() -> None:
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            process = await nursery.start(peer("echo"))
+            port = int(await read_lines(process.stdout, 1))
+            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+                await stream.send_all(b"ECHO:a:b\nPING:\nWHAT:x\n")
+                replies = await read_lines(stream, 3)
+            process.terminate()
+
+    assert b"ECHO:a:b\nPONG:\nERROR:unknown type WHAT\n" == replies
