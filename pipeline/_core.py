@@ -125,6 +125,26 @@ class Engine(Generic[ClientIn, ClientOut]):
         return self._outbound.outside_bytes > 0 or self._outbound.stirred or self._held_back
 
     @property
+    def outbound_slots(self) -> list[Slot]:
+        """The outbound stages in the order of the flow."""
+        return self._outbound.slots
+
+    @property
+    def outbound_idle(self) -> bool:
+        """Whether an item sent now would be alone on its way, with nothing that holds it back."""
+        return not (
+            self.sending
+            or self._buffer
+            or self.owes_replies
+            or self._starting
+            or self._starting is None
+            or self.eof_sent
+            or self._outbound.ended
+            or self._inbound.full
+            or self.outbound_error is not None
+        )
+
+    @property
     def replies_full(self) -> bool:
         """Whether so many replies wait to be written that inbound has stopped."""
         return self._outbound.full
@@ -338,6 +358,24 @@ class Engine(Generic[ClientIn, ClientOut]):
             count -= taken
         if self.sending and not self._buffer_bytes and not self._outbound.holds_mine:
             self.finish_send()
+
+    def add_unsent(self, data: bytes) -> None:
+        """What is left of a write that was begun; the next one begins with it."""
+        self._buffer.append((data, _Of.EARLIER_SEND))
+        self._buffer_bytes += len(data)
+
+    def resume_send(self, slot: Slot | None, item: Any, result: Any) -> None:
+        """Take a send over at the stage which turned `item` into `result`, or, with None, at the wire end."""
+        self.sending, self._handed = True, False
+        if slot is None:
+            self._outbound.put(item, at=len(self._outbound.slots), mine=True)
+            return
+        slot.mine = True
+        try:
+            self._outbound.accept(slot, result, "process", item)
+        except Exception as error:
+            self.abort_send(error)
+            raise
 
     def finish_send(self) -> None:
         """The present send is complete: from now on what is buffered of it goes out, come what may."""

@@ -14,8 +14,7 @@ just leaves. A `Waiting` is awaited inside the scope in which its stage began to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -27,11 +26,28 @@ from ._flow import NEED_INPUT, WOULD_WAIT, Mark, Waiting
 from ._items import size_of
 from ._news import Newsroom, briefly, closed_error
 from ._stage import END
-from ._transport import Wire
+from ._quick import QuickSend
+from ._transport import SocketWriter, Wire
 
 NOTHING: Final = Mark.NOTHING
 MAX_PARKED_ITEMS: Final = 64
 MAX_PARKED_BYTES: Final = 65536
+
+
+class Role:
+    """What only one task does at a time; when it leaves, the others look again."""
+
+    __slots__ = ("_driver", "_name")
+
+    def __init__(self, driver: Driver, name: str) -> None:
+        self._driver, self._name = driver, name
+
+    def __enter__(self) -> None:
+        setattr(self._driver, self._name, True)
+
+    def __exit__(self, *_: object) -> None:
+        setattr(self._driver, self._name, False)
+        self._driver.news.tell()
 
 
 class Driver:
@@ -55,32 +71,25 @@ class Driver:
         self.writes = 0  # how often something was written
         self._parked_bytes = 0
         self._reading = self._half_closed = self._draining = False
-        engine.on_news = self.news.interrupt
+        engine.on_news = self._interrupt
+        self.news.on_close = partial(wire.interrupt, closing=True)
+        if isinstance(wire.writer, SocketWriter) and not merge_writes:
+            self.quick: QuickSend | None = QuickSend(engine)
+        else:
+            self.quick = None
         self.news.deadline = self._deadline
         if wire.writer is None:
             engine.break_outbound(PipelineError("this transport can only be received from"))
 
     # ---- roles
 
-    @contextmanager
-    def drives_inbound(self) -> Iterator[None]:
+    def drives_inbound(self) -> Role:
         """Hold the role; only for a task which saw that `driving` is False."""
-        self.driving = True
-        try:
-            yield
-        finally:
-            self.driving = False
-            self.news.tell()
+        return Role(self, "driving")
 
-    @contextmanager
-    def has_wire(self) -> Iterator[None]:
+    def has_wire(self) -> Role:
         """Hold the role; only for a task which saw that `writing` is False."""
-        self.writing = True
-        try:
-            yield
-        finally:
-            self.writing = False
-            self.news.tell()
+        return Role(self, "writing")
 
     async def wait_for_news(self) -> None:
         """Wait until something changed; a deadline that passes meanwhile is acted on."""
@@ -185,6 +194,12 @@ class Driver:
     def drain(self) -> None:
         """From now on, input counts as ended wherever nothing has begun."""
         self._draining = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        """Something is to be done inbound of which the transport knows nothing."""
+        if self._reading and self.wire.can_interrupt:
+            self.wire.interrupt()
         self.news.interrupt()
 
     async def _read(self) -> None:
@@ -193,30 +208,38 @@ class Driver:
             self._draining = False
             self._feed(END)
             return
-        data: Any = NOTHING
-        with self.news.reading(self.engine.deadline if self.engine.timed else None) as scope:
-            if self.wire.reader is None or not self.engine.wants_input:
-                await self.news.changed()
-            else:
-                self._reading = True
-                try:
-                    data = await self._read_transport()
-                finally:
-                    self._reading = False
+        deadline = self.engine.deadline if self.engine.timed else None
+        wants_input = self.wire.reader is not None and self.engine.wants_input
+        if wants_input and deadline is None and self.wire.can_interrupt:
+            data = await self._read_transport()
+        else:
+            data = await self._read_in_scope(deadline, wants_input=wants_input)
         self.news.check_open()
         if data is not NOTHING:
             self._feed(data)
-        elif scope.cancelled_caught:
+
+    async def _read_in_scope(self, deadline: float | None, *, wants_input: bool) -> Any:
+        data: Any = NOTHING
+        with self.news.reading(deadline) as scope:
+            if wants_input:
+                data = await self._read_transport()
+            else:
+                await self.news.changed()
+        if scope.cancelled_caught and not self.news.closed:
             await self._judge_deadline()
+        return data
 
     async def _read_transport(self) -> Any:
         assert self.wire.reader is not None
+        self._reading = True
         try:
             return await self.wire.reader.read()
         except Exception as error:
             self.news.check_open()
             self.engine.break_inbound(error)
             raise
+        finally:
+            self._reading = False
 
     def _feed(self, data: Any) -> None:
         self.reads += 1
@@ -338,6 +361,24 @@ class Driver:
                 return
             await self._pass_gate()
 
+    async def send_quickly(self, data: bytes) -> None:
+        """Write what a send became at once; what the socket does not take now is written by the long way."""
+        assert isinstance(self.wire.writer, SocketWriter)
+        self.news.turn_taken = self.writing = True
+        self.writes += 1
+        try:
+            sent = await self.wire.writer.send_some(data)
+            if sent < len(data):
+                self.engine.add_unsent(data[sent:])
+                await self._write()
+        except Exception as error:
+            self.news.check_open()
+            self.engine.break_outbound(error)
+            raise
+        finally:
+            self.writing = False
+            self.news.pass_turn()
+
     async def end_out(self) -> None:
         """Let the stages finish and half-close; waits until none of them holds the end back."""
         await self.send_out(merge=False)
@@ -352,7 +393,10 @@ class Driver:
             status = self.engine.work_out(never_wait=True)
             pending = self.engine.to_write_bytes
             if pending and not (merge and pending < WRITE_BYTES and status is not None and not self._reading):
-                await self.news.until_closed(self._write)
+                if self.wire.can_interrupt:
+                    await self._write()
+                else:
+                    await self.news.until_closed(self._write)
             elif status is WOULD_WAIT:
                 status = await self.news.until_closed(_through, self.engine.work_out)
                 if self.engine.to_write_bytes and not merge:
@@ -367,6 +411,7 @@ class Driver:
         try:
             await self.wire.writer.write(self.engine.peek(), self.engine.wrote)
         except Exception as error:
+            self.news.check_open()
             self.engine.break_outbound(error)
             raise
         except BaseException:

@@ -346,6 +346,19 @@ class Flow:
             self._raise_failure(slot)
         return slot.running
 
+    def accept(self, slot: Slot, result: Any, *call: Any) -> None:
+        """Take the result of a call that was made elsewhere."""
+        try:
+            self._returned(slot, result, *call)
+        except Exception as error:
+            self._fail(slot, call, error)
+
+    def fail(self, slot: Slot, item: Any, error: BaseException) -> NoReturn:
+        """A `process` that was called elsewhere raised."""
+        if not isinstance(error, Exception):
+            raise error
+        self._fail(slot, ("process", item), error)
+
     def step(self, slot: Slot, call: tuple[Any, ...], step: Callable[[Any], Any], value: Any) -> Any:
         """Run a stage's coroutine up to its next wait, and return what it yields there.
 

@@ -22,6 +22,7 @@ class Newsroom:
     def __init__(self) -> None:
         self.closed = False
         self.deadline: Callable[[], float | None] = lambda: None  # what a waiting task must look after
+        self.on_close: Callable[[], None] = lambda: None
         self._lot = trio.lowlevel.ParkingLot()
         self._scopes: set[trio.CancelScope] = set()  # cancelled by close() only
         self._turn_scopes: set[trio.CancelScope] = set()  # which follow the deadline
@@ -48,6 +49,7 @@ class Newsroom:
         for scope in self._scopes | self._turn_scopes:
             scope.cancel()
         self.interrupt()
+        self.on_close()
 
     def check_open(self) -> None:
         """Raise if the pipeline was closed."""

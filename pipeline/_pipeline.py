@@ -293,7 +293,18 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         Cancellation: as for an exception; where the transport can count (TCP, Unix sockets, channels)
         an item that was begun to be written is finished by the next write.
         """
-        await self._with_turn(self._send_one, value)
+        quick = self._driver.quick
+        if quick is None or not self._entered or self._news.turn_taken or self._driver.writing:
+            await self._with_turn(self._send_one, value)
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._news.check_open()
+        self._check_can_send()
+        data = quick.send(value)
+        if data is not None:
+            await self._driver.send_quickly(data)
+        else:
+            await self._with_turn(self._send_begun)
 
     async def send_many(self, values: Iterable[Sent]) -> None:
         """Send several items, with writes merged as if they were one step.
@@ -347,6 +358,12 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         await self._pass_on(value, merge=self._driver.merge_writes)
         return writes != self._driver.writes
 
+    async def _send_begun(self) -> bool:
+        """The engine has the item already."""
+        writes = self._driver.writes
+        await self._take_out(merge=False)
+        return writes != self._driver.writes
+
     async def _send_all(self, values: Iterable[Sent]) -> bool:
         try:
             for value in values:
@@ -360,6 +377,9 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         """Let one item go out, or be as if nothing had been sent, or break outbound."""
         self._check_can_send()
         self._engine.send(value)
+        await self._take_out(merge=merge)
+
+    async def _take_out(self, *, merge: bool) -> None:
         try:
             await self._driver.send_out(merge=merge)
         except BaseException as error:
