@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 LINES = b"".join(b'{"id": %d}\n' % number for number in range(5))
 
 
-def peer(*arguments: str) -> partial[Any]:
+def peer(*arguments: str, check: bool) -> partial[Any]:
     """Run the program as `penstock.toml` has it run."""
     (system,) = tomllib.loads((HERE / "penstock.toml").read_text("utf-8"))["system"]
     command = [text.format(venv=sys.prefix, here=HERE) for text in system["argv"]]
@@ -28,7 +28,7 @@ def peer(*arguments: str) -> partial[Any]:
         [*command, *arguments],
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
-        check=False,  # echo ends by being terminated
+        check=check,
     )
 
 
@@ -46,7 +46,7 @@ async def test_ingest_reports_what_it_got() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     with trio.fail_after(20):
         async with listener, trio.open_nursery() as nursery:
-            process = await nursery.start(peer("ingest", str(listener.socket.getsockname()[1])))
+            process = await nursery.start(peer("ingest", str(listener.socket.getsockname()[1]), check=True))
             async with await listener.accept() as stream:
                 await stream.send_all(LINES)
             report = await read_lines(process.stdout, 1)
@@ -58,7 +58,7 @@ async def test_ingest_reports_what_it_got() -> None:
 async def test_echo_answers_in_order() -> None:
     with trio.fail_after(20):
         async with trio.open_nursery() as nursery:
-            process = await nursery.start(peer("echo"))
+            process = await nursery.start(peer("echo", check=False))  # it ends by being terminated
             port = int(await read_lines(process.stdout, 1))
             async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
                 await stream.send_all(b"ECHO:a:b\nPING:\nWHAT:x\n")
