@@ -48,6 +48,13 @@ _NEED_TRIO: dict[str, str] = {}
 
 
 def __getattr__(name: str) -> Any:
+    """Load a name that needs trio on first use."""
     if name not in _NEED_TRIO:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_NEED_TRIO[name]}", __name__), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_NEED_TRIO[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -63,13 +63,14 @@ def check_framer(
     Raises:
         AssertionError: names the rule and the shortest cut that shows it.
     """
+    is_chain = isinstance(inbound_half(factory()), InboundChain)
     whole = _check_uncut(factory, wire, list(frames), errors, leftover)
     _check_cuts(factory, wire, whole, random_cuts, seed)
     _check_truncated(factory, wire)
     _check_types(factory, wire, whole)
     if isinstance(whole.error, FrameError):
         _check_stays_failed(factory, wire)
-    if unread and not isinstance(inbound_half(factory()), InboundChain):
+    if unread and not is_chain:
         check_unread(factory, wire, whole)
     if outbound != "none":
         check_outbound(factory, wire, whole.frames, same_bytes=outbound == "bytes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -182,7 +183,11 @@ def test_replies_are_client_items_that_send_caused() -> None:
 
 def test_a_reply_may_itself_turn_round() -> None:
     """Both directions run until nothing moves any more."""
-    harness = Harness(Cache() | inbound(lambda item: [Reply(item)] if item == 1 else [item]))
+
+    def turn_one(item: Any) -> list[Any]:
+        return [Reply(item)] if item == 1 else [item]
+
+    harness = Harness(Cache() | inbound(turn_one))
 
     assert [("cached", 1)] == harness.receive(1)
 
@@ -225,12 +230,11 @@ def test_after_an_outbound_error_the_next_item_goes() -> None:
 def test_errors_of_both_directions_are_both_told() -> None:
     """The first is raised, the other is a note of it."""
 
-    def fail() -> Reply[int]:
+    def reply_and_fail(item: Any) -> Iterable[Any]:
+        yield Reply(item)
         raise ValueError("inbound")
 
-    harness = Harness(
-        outbound(lambda item: [1 // item]) | inbound(lambda item: (f() for f in (lambda: Reply(0), fail)))
-    )
+    harness = Harness(outbound(lambda item: [1 // item]) | inbound(reply_and_fail))
 
     with pytest.raises(ValueError, match="inbound") as info:
         harness.receive(0)
@@ -395,7 +399,7 @@ def test_a_stage_whose_start_waits_is_refused() -> None:
         Harness(Starting())
 
 
-@pytest.mark.parametrize("wait", [lambda: trio.sleep(1), lambda: trio.Event().wait(), lambda: asyncio.sleep(1)])
+@pytest.mark.parametrize("wait", [partial(trio.sleep, 1), lambda: trio.Event().wait(), partial(asyncio.sleep, 1)])
 def test_a_stage_that_looks_for_a_loop_is_told_of_async_harness(wait: Any) -> None:
     """Without a loop the library's own error comes, with the remedy as a note."""
     harness = Harness(Steps())
