@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .codecs import JSONCodec, JSONDecoder, JSONEncoder, TextCodec
 from .framing import LengthFramer, LineFramer
 
-__all__ = ["LengthFramer", "LineFramer"]
+__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "LengthFramer", "LineFramer", "TextCodec"]

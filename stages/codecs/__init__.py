@@ -1,0 +1,8 @@
+"""Codecs: from frames to values, and back."""
+
+from __future__ import annotations
+
+from ._json import JSONCodec, JSONDecoder, JSONEncoder
+from ._text import TextCodec
+
+__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "TextCodec"]
