@@ -6,10 +6,9 @@ Parameters stand for values: `framer: Codec[bytes, bytes]` is any such stage.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import Any, assert_type
 
 import trio
-from typing_extensions import assert_type
 
 from pipeline import (
     END,
