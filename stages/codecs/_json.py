@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 
 from pipeline import Duplex, Inbound, Outbound, Result
 
-from ._bytes import BytesLike, as_bytes
+from .._bytes import BytesLike, as_bytes
 
 __all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline import Duplex, Inbound, IncompleteFrameError, Outbound, Result
 
-from ._bytes import BytesLike, as_bytes
+from .._bytes import BytesLike, as_bytes
 
 __all__ = ["TextCodec"]
 

@@ -18,23 +18,12 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from pipeline import Duplex, FrameError, FrameTooLongError, Inbound, IncompleteFrameError, Outbound, Result
 
+from .._bytes import BytesLike, as_bytes
+
 AtEOF: TypeAlias = Literal["error", "emit", "drop"]
 Oversize: TypeAlias = Literal["error", "skip"]
-BytesLike: TypeAlias = bytes | bytearray | memoryview
 
 _log = logging.getLogger("stages.framing")
-
-
-def as_bytes(framer: str, data: object) -> bytes:
-    """`data` as real bytes: a bytearray may be changed later by whoever owns it (F8).
-
-    Raises:
-        TypeError: it is no bytes; an int, for one, would become as many zero bytes.
-    """
-    if isinstance(data, bytes | bytearray | memoryview):
-        return bytes(data)
-    remedy = "put a TextCodec() on its client's side" if isinstance(data, str) else "encode it first"
-    raise TypeError(f"{framer} takes bytes, not {type(data).__name__}: {remedy}")
 
 
 def check_size(framer: str, parameter: str, value: object, *, default: int | None = None, least: int = 1) -> None:

@@ -10,7 +10,8 @@ from typing import Literal, NoReturn, TypeAlias, cast
 
 from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Result
 
-from ._base import BytesLike, Framer, InboundFramer, OutboundFramer, Oversize, as_bytes, check_choice, check_size
+from .._bytes import BytesLike, as_bytes
+from ._base import Framer, InboundFramer, OutboundFramer, Oversize, check_choice, check_size
 
 __all__ = ["LengthFramer"]
 
@@ -191,7 +192,7 @@ class LengthOutbound(OutboundFramer):
     def __init__(self, head: _Header, max_bytes: int) -> None:
         self._head, self._max_bytes = head, max_bytes
 
-    def process_sync(self, payload: BytesLike, /) -> Result[bytes]:
+    def process_sync(self, payload: /) -> Result[bytes]:
         """Put the header before a payload; with `strip=0`, check the one it has.
 
         Raises:

@@ -11,7 +11,8 @@ from typing import Literal, TypeAlias
 
 from pipeline import CorruptFrameError, FrameTooLongError, Result
 
-from ._base import AtEOF, BytesLike, Framer, InboundFramer, OutboundFramer, Oversize, as_bytes, check_choice, check_size
+from .._bytes import BytesLike, as_bytes
+from ._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, check_choice, check_size
 
 __all__ = ["LineFramer"]
 
@@ -172,7 +173,7 @@ class LineOutbound(OutboundFramer):
         self._max_bytes, self._ending, self._keep_ends = max_bytes, ending, keep_ends
         self._mark = b"\r\n" if ending == "crlf" else b"\n"
 
-    def process_sync(self, line: BytesLike, /) -> Result[bytes]:
+    def process_sync(self, line: /) -> Result[bytes]:
         """Add the ending to a line; with `keep_ends`, see to it that it is there.
 
         Raises:
