@@ -4,5 +4,18 @@ from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, TextCodec
 from .framing import LengthFramer, LineFramer
+from .taps import Filter, Logger, Map, Tap, recover
 
-__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "LengthFramer", "LineFramer", "TextCodec"]
+__all__ = [
+    "Filter",
+    "JSONCodec",
+    "JSONDecoder",
+    "JSONEncoder",
+    "LengthFramer",
+    "LineFramer",
+    "Logger",
+    "Map",
+    "Tap",
+    "TextCodec",
+    "recover",
+]

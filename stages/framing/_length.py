@@ -192,7 +192,7 @@ class LengthOutbound(OutboundFramer):
     def __init__(self, head: _Header, max_bytes: int) -> None:
         self._head, self._max_bytes = head, max_bytes
 
-    def process_sync(self, payload: /) -> Result[bytes]:
+    def process_sync(self, payload: BytesLike, /) -> Result[bytes]:
         """Put the header before a payload; with `strip=0`, check the one it has.
 
         Raises:

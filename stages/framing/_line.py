@@ -173,7 +173,7 @@ class LineOutbound(OutboundFramer):
         self._max_bytes, self._ending, self._keep_ends = max_bytes, ending, keep_ends
         self._mark = b"\r\n" if ending == "crlf" else b"\n"
 
-    def process_sync(self, line: /) -> Result[bytes]:
+    def process_sync(self, line: BytesLike, /) -> Result[bytes]:
         """Add the ending to a line; with `keep_ends`, see to it that it is there.
 
         Raises:

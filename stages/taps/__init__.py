@@ -1,0 +1,11 @@
+"""Taps and interception: stages made of a function, which watch, change or drop what passes."""
+
+from __future__ import annotations
+
+from ._filter import Filter
+from ._logger import Logger
+from ._map import Map
+from ._recover import recover
+from ._tap import Tap
+
+__all__ = ["Filter", "Logger", "Map", "Tap", "recover"]

@@ -1,0 +1,89 @@
+"""A function that watches: `Tap`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Literal, TypeAlias
+
+from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+
+from ._check import check_functions
+
+__all__ = ["Tap"]
+
+Direction: TypeAlias = Literal["inbound", "outbound"]
+
+_log = logging.getLogger("stages.taps")
+
+
+class Tap(Passthrough):
+    """Call a function with each item that passes; the items go on as they are.
+
+    in:  1  2        out:  1  2        function("inbound", 1)  function("inbound", 2)
+
+    Args:
+        function: called with the direction, "inbound" or "outbound", and the item, which it must not
+            alter. Plain, not async: to wait in it would hold up the traffic.
+        strict: whether an exception in the function is raised as the stage's own. If not, the first
+            one is logged, under `stages.taps`, and none ever touches the traffic.
+
+    Raises:
+        TypeError: at once: no function, or an async one.
+        Exception: with `strict`, what the function raised; the item did not pass.
+    """
+
+    def __init__(self, function: Callable[[Direction, Any], object], *, strict: bool = False) -> None:
+        check_functions("Tap", function=function)
+        watch = function if strict else _Careful(function)
+        super().__init__(TapInbound(watch), TapOutbound(watch))
+
+
+class _Careful:
+    """The function, without its exceptions; the first of them is logged, whatever the direction."""
+
+    def __init__(self, function: Callable[[Direction, Any], object]) -> None:
+        self._function = function
+        self._logged = False
+
+    def __call__(self, direction: Direction, item: Any) -> None:
+        try:
+            self._function(direction, item)
+        except Exception:
+            if not self._logged:
+                self._logged = True
+                _log.exception(
+                    "Tap(%s): the function raised; traffic goes on, and later exceptions of it are not logged",
+                    getattr(self._function, "__name__", type(self._function).__name__),
+                )
+
+
+class _TapHalf(Stage[Any, Any]):
+    shareable = True
+    keeps_outbound_state = False
+    is_tap = True
+    direction: ClassVar[Direction]
+
+    def __init__(self, watch: Callable[[Direction, Any], object]) -> None:
+        self._watch = watch
+
+    def process_sync(self, item: Any, /) -> Result[Any]:
+        self._watch(self.direction, item)
+        return [item]
+
+    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
+        return list(outputs)
+
+
+class TapInbound(_TapHalf, Inbound[Any, Any]):
+    """Inbound half of `Tap`."""
+
+    name = "Tap.inbound"
+    direction = "inbound"
+
+
+class TapOutbound(_TapHalf, Outbound[Any, Any]):
+    """Outbound half of `Tap`."""
+
+    name = "Tap.outbound"
+    direction = "outbound"
