@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeAlias, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, cast, overload
 
 from pipeline import Duplex, FrameError, Inbound, Outbound, Passthrough, Result, Stage, StageReturnError
 
@@ -123,10 +123,10 @@ class _Recovery:
             f"which is no iterable of items. To skip the item: return (); for one item: return [item]"
         ) from error
 
-    def _guarded(self, item: Any, result: Any) -> Any:
+    def _guarded(self, item: Any, result: object) -> Result[Any]:
         """The result, which may yet raise where it is lazy; what is no result is for the pipeline to refuse."""
         eager = isinstance(result, list | tuple | str | bytes | bytearray | memoryview)
-        return result if eager or not isinstance(result, Iterable) else self._lazily(item, result)
+        return self._lazily(item, result) if isinstance(result, Iterable) and not eager else cast("Result[Any]", result)
 
     def _lazily(self, item: Any, result: Iterable[Any]) -> Iterator[Any]:
         try:
