@@ -31,19 +31,35 @@ from ._check_tap import check_tap
 from ._harness import Harness
 
 if TYPE_CHECKING:
-    pass
+    from ._check_cancellation import check_cancellation
+    from ._check_channel import check_channel
+    from ._faults import Cut, Reset, Stall
+    from ._pair import pipeline_pair
 
 __all__ = [
     "AsyncHarness",
+    "Cut",
     "Harness",
+    "Reset",
+    "Stall",
+    "check_cancellation",
+    "check_channel",
     "check_codec",
     "check_framer",
     "check_limit",
     "check_linear",
     "check_tap",
+    "pipeline_pair",
 ]
 
-_NEED_TRIO: dict[str, str] = {}
+_NEED_TRIO = {
+    "Cut": "_faults",
+    "Reset": "_faults",
+    "Stall": "_faults",
+    "check_cancellation": "_check_cancellation",
+    "check_channel": "_check_channel",
+    "pipeline_pair": "_pair",
+}
 """Where the names are that need trio: a harness works, and is imported, without it (DESIGN C5)."""
 
 

@@ -11,7 +11,7 @@ _MANY = 20
 """So many pieces or items of a list are shown."""
 
 
-def fail(rule: str, what: str, *, cause: BaseException | None = None, **facts: object) -> NoReturn:
+def fail(rule: str, what: str, /, *, cause: BaseException | None = None, **facts: object) -> NoReturn:
     r"""Raise what a failed check raises.
 
     F1: the outcome depends on where the bytes are cut
