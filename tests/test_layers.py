@@ -19,7 +19,7 @@ import pipeline
 ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
-PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_flow", "_core"]
+PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_flow", "_core", "_quick"]
 # Here is trio:
 ON_TRIO = ["_transport", "_news", "_driver", "_closing", "_stream", "_pipeline", "_datagrams", "_pump", "_serve"]
 LAYERS = PURE + ON_TRIO
