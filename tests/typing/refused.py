@@ -8,6 +8,7 @@ from __future__ import annotations
 import trio
 
 from pipeline import Codec, Duplex, Engine, Inbound, Outbound, Passthrough, Pipeline, inbound, serve_tcp
+from stages import JSONCodec, LineFramer, Map, TextCodec
 
 
 class Request: ...
@@ -119,3 +120,10 @@ async def a_handler_takes_what_the_chain_gives(text: Codec[bytes, str]) -> None:
 def a_pipeline_needs_a_transport_and_a_chain(stream: trio.abc.Stream, text: Codec[bytes, str]) -> None:
     Pipeline("localhost", text)  # error: arg-type
     Pipeline(stream, one)  # error: arg-type
+
+
+async def a_typed_codec_is_checked(stream: trio.abc.Stream) -> None:
+    pipeline = Pipeline(stream, LineFramer() | JSONCodec(Request))
+    await pipeline.send(Response())  # error: arg-type
+    LineFramer() | TextCodec() | JSONCodec(Request)  # error: operator
+    Map(inbound=len) | TextCodec()  # error: operator

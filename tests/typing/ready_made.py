@@ -1,0 +1,77 @@
+"""Samples with the ready-made stages that must type-check; see `composes.py`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias, assert_type
+
+import trio
+
+from pipeline import Duplex, Inbound, Outbound, Pipeline, inbound
+from stages import (
+    Filter,
+    JSONCodec,
+    JSONDecoder,
+    JSONEncoder,
+    LengthFramer,
+    LineFramer,
+    Logger,
+    Map,
+    Tap,
+    TextCodec,
+    recover,
+)
+
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+
+
+@dataclass
+class Order:
+    id: int
+
+
+async def chains_from_the_readme(stream: trio.abc.Stream) -> None:
+    lines = Pipeline(stream, LineFramer() | TextCodec() | Logger("chat"))
+    assert_type(lines, Pipeline[str, str])
+    objects = Pipeline(stream, LineFramer(max_bytes=1000) | JSONCodec() | Tap(print))
+    assert_type(objects, Pipeline[Any, Any])
+    orders = Pipeline(stream, LengthFramer(width=2) | Tap(print) | JSONCodec(Order))
+    assert_type(orders, Pipeline[Order, Order])
+    assert_type(await orders.receive(), Order)
+    await orders.send(Order(1))
+
+
+def pieces_of_all_kinds_of_bytes(chunks: Inbound[bytes, bytearray | memoryview]) -> None:
+    assert_type(chunks | LineFramer() | TextCodec(), Duplex[bytes, str, str, bytes])
+
+
+def number_of(order: Order) -> int:
+    return order.id
+
+
+def halves() -> None:
+    assert_type(JSONDecoder(Order) | Map(inbound=number_of), Inbound[BytesLike | str, int])
+    assert_type(LineFramer() | JSONEncoder(Order), Duplex[BytesLike, bytes, Order, bytes])
+
+
+def map_has_the_directions_of_its_functions() -> None:
+    assert_type(Map(inbound=number_of), Inbound[Order, int])
+    assert_type(Map(outbound=str.encode), Outbound[str, bytes])
+    assert_type(Map(inbound=bytes.decode, outbound=str.encode), Duplex[bytes, str, str, bytes])
+
+
+def taps_and_filters_are_transparent() -> None:
+    assert_type(TextCodec() | Filter(inbound=bool) | Tap(print) | Logger(), Duplex[BytesLike, str, str, bytes])
+
+
+@inbound
+def number(text: str) -> list[int]:
+    return [int(text)]
+
+
+def skip(text: str, error: Exception) -> list[int]:
+    return []
+
+
+def recover_keeps_the_stages_type() -> None:
+    assert_type(recover(number, skip), Inbound[str, int])
