@@ -1,0 +1,77 @@
+"""Framers driven by hand: without the engine in between, ten thousand cuts take a second."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from pipeline import FrameError
+
+RANDOM_CUTS = 10_000
+MIB = 1 << 20
+
+
+def finished(framer: Any) -> list[bytes]:
+    """What `inbound.finish()` gives; it never waits."""
+    try:
+        framer.inbound.finish().send(None)
+    except StopIteration as stop:
+        return list(stop.value)
+    raise AssertionError("it waits")
+
+
+def outcome(framer: Any, pieces: Iterable[bytes]) -> tuple[list[bytes], str | None, bytes | None, int]:
+    """Frames, error, leftover and skipped: all that must not depend on the cut."""
+    frames: list[bytes] = []
+    try:
+        for piece in pieces:
+            frames.extend(framer.inbound.process_sync(piece))
+        frames += finished(framer)
+    except FrameError as error:
+        return frames, f"{type(error).__name__}: {error}", getattr(error, "leftover", None), framer.skipped
+    return frames, None, None, framer.skipped
+
+
+def random_pieces(rng: random.Random, wire: bytes) -> list[bytes]:
+    """The wire in 1 to 12 pieces, some of them empty."""
+    places = sorted(rng.randint(0, len(wire)) for _ in range(rng.randint(0, 11)))
+    return pieces_at(wire, places)
+
+
+def pieces_at(wire: bytes, places: Iterable[int]) -> list[bytes]:
+    edges = [0, *places, len(wire)]
+    return [wire[start:stop] for start, stop in itertools.pairwise(edges)]
+
+
+def feed(framer: Any, pieces: Iterable[bytes]) -> None:
+    for piece in pieces:
+        deque(framer.inbound.process_sync(piece), maxlen=0)
+
+
+def cpu_ratio(make: Callable[[], Any], pieces: Callable[[int], Iterator[bytes]], size: int, what: str) -> float:
+    """How many times the CPU time of a quarter of the size the whole size takes; best of two, printed."""
+
+    def seconds(total: int) -> float:
+        framer, start = make(), time.process_time()
+        feed(framer, pieces(total))
+        return time.process_time() - start
+
+    small = min(seconds(size // 4) for _ in range(2))
+    large = min(seconds(size) for _ in range(2))
+    print(f"{what}: {size // 4 / MIB:g} MiB {small:.3f} s, {size / MIB:g} MiB {large:.3f} s, ratio {large / small:.2f}")
+    return large / small
+
+
+def peak_bytes(framer: Any, pieces: Iterable[bytes]) -> int:
+    """How much memory feeding the pieces takes at most."""
+    tracemalloc.start()
+    try:
+        feed(framer, pieces)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
