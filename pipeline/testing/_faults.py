@@ -54,6 +54,7 @@ class Line:
     def __init__(self, *ends: Any) -> None:
         self.ends = ends  # trio.StapledStream of memory or lockstep streams
         self.was_reset = False
+        self.closing = False  # both ends are being closed: a write that comes too late is lost, as on a network
 
     def reset(self) -> None:
         """Break both directions; what has arrived can still be read."""
@@ -117,7 +118,10 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         try:
             yield
         except (trio.BrokenResourceError, trio.ClosedResourceError) as error:
-            if self._closed.is_set() or not (self._cut or self._line.was_reset):
+            faulty = self._cut or self._line.was_reset
+            if self._line.closing and not faulty and isinstance(error, trio.BrokenResourceError):
+                return
+            if self._closed.is_set() or not faulty:
                 raise
             how = "cut" if self._cut else "reset"
             raise trio.BrokenResourceError(f"the connection was {how}") from error

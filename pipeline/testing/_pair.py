@@ -61,6 +61,7 @@ async def pipeline_pair(
         for pipeline in (left, right):
             await pipeline.__aexit__(type(error), error, error.__traceback__)
         raise
+    line.closing = True
     await at_once(left.aclose, right.aclose)
 
 

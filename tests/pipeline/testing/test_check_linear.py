@@ -51,13 +51,13 @@ def test_a_linear_stage_passes() -> None:
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
 def test_a_linear_chain_passes(direction: Any) -> None:
     """A chain runs on the engine; both directions, one after the other."""
-    check_linear(lambda: Duplex(Append(), Echo()) | Passthrough(), pieces, n=3000, direction=direction)
+    check_linear(lambda: Duplex(Append(), Echo()) | Passthrough(), pieces, n=500, direction=direction)
 
 
 @pytest.mark.parametrize("direction", ["inbound", "outbound"])
 def test_a_missing_half_is_driven_as_a_chain(direction: Any) -> None:
     """It is linear, of course."""
-    check_linear(Passthrough, pieces, n=3000, direction=direction)
+    check_linear(Passthrough, pieces, n=500, direction=direction)
 
 
 def test_a_quadratic_stage_fails() -> None:
