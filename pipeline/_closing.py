@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import trio
 
 from ._driver import Driver
-from ._stage import END
 
 
 async def close(driver: Driver, *, graceful: bool, seconds: float) -> None:
@@ -26,63 +23,67 @@ async def close(driver: Driver, *, graceful: bool, seconds: float) -> None:
     driver.news.close()
     errors: list[Exception] = []
     deadline = trio.current_time() + seconds
+    whole = driver.engine.outbound_error is None
     try:
         with trio.CancelScope(deadline=deadline) as scope:
+            await _until_all_left(driver)
+            whole = driver.engine.outbound_error is None
             try:
                 await _write_the_rest(driver, graceful=graceful)
             except Exception as error:
                 errors.append(error)
-            await _let_the_peer_read(driver)
-        if scope.cancelled_caught and driver.engine.outbound_error is None and driver.engine.to_write_bytes:
-            errors.append(_unwritten(driver, seconds))
+        if scope.cancelled_caught and whole:
+            errors.append(_unfinished(driver, seconds))
     finally:  # also when cancelled: then the transport is closed without waiting
-        _close_stages(driver, errors)
-        await _close_transport(driver, deadline, errors)
+        whole = graceful and not errors and driver.engine.outbound_error is None
+        await _close_all(driver, deadline, errors, graceful=whole)
     for other in errors[1:]:
         errors[0].add_note(f"and then, closing the pipeline: {other!r}")
     if errors:
         raise errors[0]
 
 
-async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
+async def _until_all_left(driver: Driver) -> None:
+    """Wait for the other tasks in the pipeline, which were told that it is closed."""
     while driver.driving or driver.writing or driver.news.turn_taken:
         await driver.news.changed()
-    if driver.wire.writer is not None and driver.engine.outbound_error is None:
+
+
+async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
+    engine = driver.engine
+    if driver.wire.writer is not None and engine.outbound_error is None:
         if graceful:
-            driver.engine.end_outbound()
-        await driver.run_out()
+            engine.end_outbound()
+        try:
+            await driver.run_out()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            if engine.to_write_bytes or not engine.outbound_ended:
+                raise  # else only the half-close failed: the connection is gone, and all was written
     if driver.unraised is not None:
         raise driver.unraised
 
 
-async def _let_the_peer_read(driver: Driver) -> None:
-    """Half-close and discard input: a socket closed with unread input would destroy what was just written."""
-    wire = driver.wire
-    if not wire.resets or not driver.writes or driver.eof_read or wire.reader is None or wire.writer is None:
-        return
-    with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-        await wire.writer.send_eof()
-        while await wire.reader.read() is not END:
-            pass
-
-
-def _unwritten(driver: Driver, seconds: float) -> trio.BrokenResourceError:
+def _unfinished(driver: Driver, seconds: float) -> trio.BrokenResourceError:
+    left = driver.engine.to_write_bytes
+    what = f"with {left} bytes unwritten, since the peer does not read" if left else "before the stages had finished"
     return trio.BrokenResourceError(
-        f"closed after {seconds} seconds with {driver.engine.to_write_bytes} bytes unwritten, since the peer does not "
-        f"read. Give the pipeline more time: close_seconds={seconds * 4:g}"
+        f"closed after {seconds} seconds {what}. Give the pipeline more time: close_seconds={seconds * 4:g}"
     )
 
 
-def _close_stages(driver: Driver, errors: list[Exception]) -> None:
+async def _close_all(driver: Driver, deadline: float, errors: list[Exception], *, graceful: bool) -> None:
+    """Close the transport, then, when nobody runs them any more, the stages."""
     try:
-        driver.engine.close()
-    except Exception as error:
-        errors.append(error)
-
-
-async def _close_transport(driver: Driver, deadline: float, errors: list[Exception]) -> None:
-    try:
-        with trio.CancelScope(deadline=deadline):
-            await driver.wire.aclose()
-    except Exception as error:
-        errors.append(error)
+        try:
+            with trio.CancelScope(deadline=deadline):
+                await driver.wire.aclose(graceful=graceful, linger=driver.writes > 0 and not driver.eof_read)
+        except Exception as error:
+            errors.append(error)
+        finally:  # a task that was cancelled just now still has to leave its stage
+            with trio.CancelScope(deadline=deadline, shield=True):
+                await _until_all_left(driver)
+    finally:
+        try:
+            driver.engine.close()
+        except Exception as error:
+            errors.append(error)

@@ -15,20 +15,21 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-from ._errors import HalfCloseError
+from ._errors import HalfCloseError, PipelineError
 from ._flow import Mark
 from ._stage import END
 
 Transport: TypeAlias = (
     "trio.abc.SendStream | trio.abc.ReceiveStream | trio.abc.SendChannel[Any] | trio.abc.ReceiveChannel[Any]"
-    " | tuple[trio.abc.ReceiveStream, trio.abc.SendStream] | tuple[trio.abc.ReceiveChannel[Any], trio.abc.SendChannel[Any]]"
+    " | tuple[trio.abc.ReceiveStream, trio.abc.SendStream]"
+    " | tuple[trio.abc.ReceiveChannel[Any], trio.abc.SendChannel[Any]]"
 )
 """A stream, a channel, one half of either, or two halves: (the one to receive from, the one to send to)."""
 
 NOTHING: Final = Mark.NOTHING
 
-PIECE_BYTES: Final = 16384
-"""A stream which says that it has room takes so much without waiting: a TLS record, a third of a socket's buffer."""
+PIECE_BYTES: Final = 4096
+"""A stream which says that it has room takes so much without waiting, a pipe too."""
 
 Wrote: TypeAlias = "Callable[[int], None]"
 
@@ -44,7 +45,7 @@ class StreamReader:
 
 
 class SocketReader(StreamReader):
-    """Reads from a socket; a wait for input can be interrupted without a cancel scope, which costs a third of a read."""
+    """Reads from a socket; a wait can be interrupted without a cancel scope, which costs a third of a read."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         super().__init__(stream)
@@ -127,7 +128,15 @@ class SocketWriter:
         return self._poll()
 
     async def wait_room(self) -> None:
-        await self.resource.wait_send_all_might_not_block()
+        while True:
+            interrupts = self.interrupts
+            try:
+                await self.resource.wait_send_all_might_not_block()
+            except trio.ClosedResourceError:
+                if self.closing or interrupts == self.interrupts or self.socket.fileno() < 0:
+                    raise
+            else:
+                return
 
     async def send_some(self, data: bytes | memoryview) -> int:
         """Send as much as the socket takes, and wait only if it takes nothing."""
@@ -146,7 +155,7 @@ class SocketWriter:
 
     async def write(self, data: Any, wrote: Wrote) -> None:
         view = memoryview(data)
-        while len(view):
+        while view:
             sent = await self.send_some(view)
             wrote(sent)
             view = view[sent:]
@@ -209,11 +218,6 @@ class Wire:
         self._resources = [end.resource for end in (self.writer, self.reader) if end is not None]
 
     @property
-    def resets(self) -> bool:
-        """Whether closing it with unread input destroys what was written and not read yet."""
-        return isinstance(self.writer, SocketWriter)
-
-    @property
     def can_half_close(self) -> bool:
         """Whether outbound can end while inbound goes on."""
         return self.writer is not None and self.writer.can_end
@@ -232,15 +236,28 @@ class Wire:
             if isinstance(resource, trio.SSLStream):
                 await resource.do_handshake()
 
-    async def aclose(self) -> None:
-        """Close both ends, whatever happens in the first."""
-        first, *others = self._resources
+    async def aclose(self, *, graceful: bool, linger: bool) -> None:
+        """Close both ends, whatever happens in the first.
+
+        Args:
+            graceful: whether it may look to the peer as if all had been said.
+            linger: whether to wait until the peer has closed: a socket closed with unread input would
+                destroy what the peer has not read yet.
+        """
+        handle = _second_handle(self.writer) if linger else None
         try:
-            await first.aclose()
+            first, *others = self._resources
+            try:
+                await _close(first, graceful=graceful)
+            finally:
+                for other in others:
+                    if other is not first:
+                        await _close(other, graceful=graceful)
+            if handle is not None:
+                await _discard_input(handle)
         finally:
-            for other in others:
-                if other is not first:
-                    await other.aclose()
+            if handle is not None:
+                handle.close()
 
 
 def _reader(source: object) -> StreamReader | ChannelReader | None:
@@ -273,18 +290,44 @@ async def _send_eof(resource: Any, *, can_end: bool) -> None:
         )
 
 
+async def _close(resource: trio.abc.AsyncResource, *, graceful: bool) -> None:
+    if graceful:
+        await resource.aclose()
+    elif isinstance(resource, trio.SSLStream):
+        await trio.aclose_forcefully(resource)  # without its close notify
+    else:  # what is itself a pipeline closes in the same way as the one on it
+        await resource.__aexit__(PipelineError, PipelineError("the pipeline on this transport failed"), None)
+
+
+def _second_handle(writer: Any) -> trio.socket.SocketType | None:
+    """The socket of a transport once more, so that it can be read to its end after the transport was closed."""
+    stream = None if writer is None else _innermost(writer.resource)
+    with suppress(OSError):  # it is closed, or there are no descriptors left
+        return stream.socket.dup() if isinstance(stream, trio.SocketStream) else None
+    return None
+
+
+async def _discard_input(socket: trio.socket.SocketType) -> None:
+    with suppress(OSError):
+        socket.shutdown(trio.socket.SHUT_WR)
+        while await socket.recv(65536):
+            pass
+
+
+def _innermost(stream: Any) -> Any:
+    """What is found under trio's wrappers."""
+    for wrapped in ("transport_stream", "send_stream"):
+        if hasattr(stream, wrapped):
+            return _innermost(getattr(stream, wrapped))
+    return stream
+
+
 def _fileno(stream: Any) -> int | None:
-    """The file descriptor under a stream, if one can be found through trio's wrappers."""
-    while True:
-        for wrapped in ("transport_stream", "send_stream", "socket"):
-            if hasattr(stream, wrapped):
-                stream = getattr(stream, wrapped)
-                break
-        else:
-            break
-    fileno = getattr(stream, "fileno", None)
-    with suppress(OSError, ValueError, trio.ClosedResourceError):
-        fd = fileno() if fileno is not None else -1
+    """The file descriptor under a stream, if one can be found."""
+    stream = _innermost(stream)
+    stream = getattr(stream, "socket", stream)
+    with suppress(AttributeError, OSError, trio.ClosedResourceError):
+        fd = stream.fileno()
         return fd if isinstance(fd, int) and fd >= 0 else None
     return None
 

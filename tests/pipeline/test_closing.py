@@ -1,0 +1,471 @@
+"""P8: a pipeline closes in good order if it may, within a time, and always."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from pipeline import Inbound, Passthrough, Pipeline, Reply, outbound
+from tests.pipeline.wires import (
+    Clogged,
+    Closing,
+    Lines,
+    Recorder,
+    clog,
+    read_all,
+    small_buffers,
+    tcp_pair,
+    tls,
+    unix_pair,
+)
+
+
+class Waits(Inbound[Any, Any]):
+    """Waits for ever when it processes."""
+
+    async def process(self, item: Any, /) -> list[Any]:
+        with trio.move_on_after(3600):
+            await trio.sleep_forever()
+        return [item]
+
+
+async def test_a_block_that_ended_well_lets_the_stages_finish() -> None:
+    """What they give is written, then stages and transport are closed."""
+    transport, near, far = Recorder(), Closing(), Closing()
+
+    async with Pipeline(transport, near | far) as pipeline:
+        await pipeline.send(b"item")
+
+    assert b"item.." == b"".join(transport.writes)
+    assert (1, 1, 1) == (near.closed, far.closed, transport.closed)
+
+
+async def test_a_block_that_raised_writes_no_terminator() -> None:
+    """Nothing truncated may look complete; the stages are closed all the same."""
+    transport, stage = Recorder(), Closing()
+
+    with pytest.raises(ValueError, match="of mine"):
+        async with Pipeline(transport, stage) as pipeline:
+            await pipeline.send(b"begin")
+            raise ValueError("of mine")
+
+    assert [b"begin"] == transport.writes
+    assert (0, 1, 1) == (stage.finished, stage.closed, transport.closed)
+
+
+async def test_an_item_cut_in_the_middle_gets_no_terminator() -> None:
+    """Outbound is broken then, and aclose() does not let the stages finish."""
+
+    def halves(item: bytes) -> Iterator[bytes]:
+        yield b"x" * 70000
+        raise ValueError("second half")
+
+    transport, stage = Recorder(), Closing()
+    pipeline = Pipeline(transport, stage | outbound(halves))
+    with pytest.raises(ValueError, match="second half"):
+        await pipeline.send(b"item")
+    await pipeline.aclose()
+
+    assert [b"x" * 70000] == transport.writes
+    assert (0, 1) == (stage.finished, stage.closed)
+
+
+async def test_a_refused_item_does_not_prevent_a_good_ending() -> None:
+    """A send that failed without effect leaves outbound whole."""
+    transport, stage = Recorder(), Closing()
+    async with Pipeline(transport, stage | outbound(lambda item: [item[: 1 // len(item)]])) as pipeline:
+        with pytest.raises(ZeroDivisionError):
+            await pipeline.send(b"")
+
+    assert [b"."] == transport.writes
+
+
+@pytest.mark.parametrize("seconds", [0.5, 20])
+async def test_a_peer_that_never_reads(seconds: float) -> None:
+    """Closing ends in time, and the error says how long it took and how many bytes are lost."""
+    transport, stage = Clogged(), Closing()
+    pipeline = Pipeline(transport, stage, close_seconds=seconds)
+    began = trio.current_time()
+
+    with pytest.raises(trio.BrokenResourceError, match=f"after {seconds} seconds with 1 bytes unwritten"):
+        async with pipeline:
+            pass
+
+    assert seconds == trio.current_time() - began
+    assert (1, 1) == (stage.closed, transport.closed)
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_never_reads_from_a_socket() -> None:
+    """The same over TCP, when the kernel takes nothing more."""
+    near, far = await tcp_pair()
+    small_buffers(near, far)
+    pipeline = Pipeline(near, Closing(), close_seconds=0.1)
+    with trio.fail_after(0.4), pytest.raises(trio.BrokenResourceError, match=r"0\.1 seconds with 1 bytes unwritten"):
+        async with far, pipeline:
+            await clog(near)
+
+    assert -1 == near.socket.fileno()
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_never_reads_tls() -> None:
+    """The same over TLS, whose close notify does not go out either."""
+    raw, raw_peer = await tcp_pair()
+    small_buffers(raw, raw_peer)
+    near, far = tls(raw, raw_peer)
+    pipeline = Pipeline(near, outbound(lambda item: [item]), close_seconds=0.1, merge_writes=True)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(far.do_handshake)
+        await pipeline._enter()
+    await pipeline.send(b"x" * 60_000)
+    with trio.fail_after(0.4):
+        await pipeline.aclose()
+    await trio.aclose_forcefully(far)
+
+    assert -1 == raw.socket.fileno()
+
+
+class _SaysSorry(Inbound[bytes, bytes]):
+    """Answers, then fails."""
+
+    def process_sync(self, item: bytes, /) -> Iterator[Any]:
+        yield Reply(b"400 " * 1000)
+        raise ValueError("bad request")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("make_pair", [tcp_pair, unix_pair])
+async def test_a_reply_before_an_error_arrives(make_pair: Any) -> None:
+    """Reply, then raise, then close: the peer sees the reply and the end."""
+    near, far = await make_pair()
+    async with far, trio.open_nursery() as nursery:
+
+        async def fail() -> None:
+            with pytest.raises(ValueError, match="bad request"):
+                async with Pipeline(near, _SaysSorry()) as pipeline:
+                    await pipeline.receive()
+
+        nursery.start_soon(fail)
+        await far.send_all(b"GET")
+        assert b"400 " * 1000 == await read_all(far)
+        await far.aclose()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("make_pair", [tcp_pair, unix_pair])
+async def test_unread_input_does_not_destroy_the_last_reply(make_pair: Any) -> None:
+    """All of 300 kB arrives, although the peer sent what nobody read and goes on sending."""
+    near, far = await make_pair()
+    reply = bytes(300_000)
+    async with far, trio.open_nursery() as nursery:
+
+        async def answer() -> None:
+            async with Pipeline(near, Passthrough(Lines())) as pipeline:
+                await pipeline.send(reply)
+
+        await far.send_all(b"unread" * 1000)
+        nursery.start_soon(answer)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await far.send_all(b"more" * 1000)
+        assert reply == await read_all(far)
+        await far.aclose()
+
+
+@pytest.mark.real_time
+async def test_unread_input_does_not_destroy_the_last_reply_over_tls() -> None:
+    """The close notify goes out, then the socket below is half-closed and what comes is discarded."""
+    near, far = tls(*await tcp_pair())
+    reply = bytes(300_000)
+
+    async def answer() -> None:
+        async with Pipeline(near, Passthrough(Lines())) as pipeline:
+            await pipeline.send(reply)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        await far.do_handshake()
+        await far.send_all(b"unread" * 1000)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        with trio.fail_after(1):
+            assert reply == await read_all(far)
+        await far.aclose()
+
+
+async def test_a_second_aclose_does_nothing() -> None:
+    """Closing is idempotent, one after the other and at the same time."""
+    transport, stage = Recorder(), Closing()
+    pipeline = Pipeline(transport, stage)
+    async with pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.aclose)
+        nursery.start_soon(pipeline.aclose)
+
+    assert (1, 1) == (stage.finished, stage.closed)
+
+
+async def test_a_pipeline_that_was_never_entered_is_closed() -> None:
+    """Stages did not start, so they do not finish; they are closed, and so is the transport."""
+    transport, stage = Recorder(), Closing()
+    await Pipeline(transport, stage).aclose()
+
+    assert ([], 0, 1, 1) == (transport.writes, stage.finished, stage.closed, transport.closed)
+
+
+@pytest.mark.parametrize("ends", [1, 2])
+async def test_a_cancelled_aclose_still_closes(ends: int) -> None:
+    """At once, and without finishing."""
+    stage = Closing()
+    halves = Clogged(), Clogged()
+    transport: Any = halves if ends == 2 else halves[0]
+    pipeline = Pipeline(transport, stage)
+    await pipeline._enter()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await pipeline.aclose()
+
+    assert scope.cancelled_caught
+    assert [1] * ends == [half.closed for half in halves[:ends]]
+    assert 1 == stage.closed
+
+
+async def test_every_stage_is_closed_even_when_one_raises() -> None:
+    """The first error is raised, and the others are its notes."""
+    transport = Recorder()
+    stages = [Closing(ValueError("one")), Closing(), Closing(OSError("three"))]
+    pipeline = Pipeline(transport, stages[0] | stages[1] | stages[2])
+    with pytest.raises(ValueError, match="one") as info:
+        await pipeline.aclose()
+
+    assert [1, 1, 1] == [stage.closed for stage in stages]
+    assert 1 == transport.closed
+    assert any("OSError('three')" in note for note in info.value.__notes__)
+
+
+async def test_an_error_of_the_block_keeps_errors_of_closing_as_notes() -> None:
+    """The block's own error stays the one that is raised."""
+    with pytest.raises(KeyError) as info:
+        async with Pipeline(Recorder(), Closing(ValueError("in close"))):
+            raise KeyError
+
+    assert any("ValueError('in close')" in note for note in info.value.__notes__)
+
+
+class _BadEnd(Recorder):
+    async def aclose(self) -> None:
+        await super().aclose()
+        raise OSError("in aclose")
+
+
+async def test_a_failing_transport_and_a_failing_finish_are_both_told() -> None:
+    """What went wrong first is raised; stages and both halves are closed."""
+
+    class Fails(Closing):
+        async def finish(self) -> list[bytes]:
+            raise ValueError("in finish")
+
+    stage, half = Fails(OSError("in close")), Recorder()
+    with pytest.raises(ValueError, match="in finish") as info:
+        async with Pipeline((half, _BadEnd()), stage):
+            pass
+
+    assert (1, 1) == (stage.closed, half.closed)
+    assert ["OSError('in aclose')", "OSError('in close')"] == [
+        note.removeprefix("and then, closing the pipeline: ") for note in info.value.__notes__[1:]
+    ]
+
+
+@pytest.mark.parametrize("where", ["transport", "stage"])
+async def test_closing_wakes_a_task_that_receives(where: str) -> None:
+    """It gets ClosedResourceError at once, also from inside a stage that waits."""
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, Waits())
+    async with pipeline, trio.open_nursery() as nursery:
+        if where == "stage":
+            await far.send_all(b"x")
+
+        async def receive() -> None:
+            with pytest.raises(trio.ClosedResourceError, match="this pipeline was closed"):
+                await pipeline.receive()
+
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        await pipeline.aclose()
+
+    assert 0 == trio.current_time()
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_closing_wakes_tasks_that_send(cancelled: bool) -> None:
+    """The one that writes and the one that waits its turn, also when closing itself is cancelled."""
+    pipeline = Pipeline(Clogged(), Passthrough(), close_seconds=1)
+    closed = 0
+
+    async def send() -> None:
+        nonlocal closed
+        with pytest.raises(trio.ClosedResourceError, match="this pipeline was closed"):
+            await pipeline.send(b"x")
+        closed += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send)
+        nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            if cancelled:
+                scope.cancel()
+            await pipeline.aclose()
+
+    assert (2, 0) == (closed, trio.current_time())
+
+
+async def test_a_cancelled_aclose_wakes_a_task_inside_a_stage_that_waits() -> None:
+    """The stage's own cancel scopes are left in order, and the task gets ClosedResourceError."""
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, Waits())
+    await pipeline._enter()
+    await far.send_all(b"x")
+    async with trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            with pytest.raises(trio.ClosedResourceError, match="this pipeline was closed"):
+                await pipeline.receive()
+
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await pipeline.aclose()
+
+
+@pytest.mark.xfail(strict=True, reason="Slot.drop() closes a coroutine that a task is suspended in")
+async def test_a_stage_that_cannot_be_cancelled_holds_closing_up_for_its_time_only() -> None:
+    """The pipeline is closed after close_seconds; the stage goes on to its own end."""
+    ended = False
+
+    class Stubborn(Inbound[Any, Any]):
+        async def process(self, item: Any, /) -> list[Any]:
+            nonlocal ended
+            with trio.CancelScope(shield=True):
+                await trio.sleep(10)
+            ended = True
+            return [item]
+
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, Stubborn(), close_seconds=2)
+    await pipeline._enter()
+    await far.send_all(b"x")
+    async with trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await pipeline.receive()
+
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError, match="after 2 seconds before the stages had finished"):
+            await pipeline.aclose()
+        assert 2 == trio.current_time()
+
+    assert ended
+
+
+class _Start(Inbound[bytes, bytes]):
+    """Does what it is told when it starts; is never ready."""
+
+    ready = False
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.error = error
+        self.closed = 0
+
+    async def start(self) -> list[bytes]:
+        if self.error is not None:
+            raise self.error
+        return []
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+async def test_entering_that_fails_closes_stages_and_transport() -> None:
+    """The stage's error is raised, and nothing is left open."""
+    transport, stage = Recorder(), _Start(ValueError("no start"))
+    with pytest.raises(ValueError, match="no start"):
+        async with Pipeline(transport, stage):
+            raise AssertionError("unreachable")
+
+    assert (1, 1) == (stage.closed, transport.closed)
+
+
+async def test_entering_that_is_cancelled_closes_stages_and_transport() -> None:
+    """At once, and nothing is left open."""
+    transport, stage = Recorder(), _Start()
+    with trio.move_on_after(1):
+        async with Pipeline(transport, stage):
+            raise AssertionError("unreachable")
+
+    assert (1, 1, 1) == (stage.closed, transport.closed, trio.current_time())
+
+
+async def test_a_finish_that_waits_too_long_is_told() -> None:
+    """Closing ends in time, and says that a stage had not finished."""
+
+    class Slow(Closing):
+        async def finish(self) -> list[bytes]:
+            await trio.sleep(3600)
+            return []
+
+    transport, stage = Recorder(), Slow()
+    with pytest.raises(trio.BrokenResourceError, match="closed after 3 seconds before the stages had finished"):
+        async with Pipeline(transport, stage, close_seconds=3):
+            pass
+
+    assert (1, 1, 3) == (stage.closed, transport.closed, trio.current_time())
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_reset_the_connection_is_no_error_when_nothing_is_left_to_write() -> None:
+    """As trio's own aclose(), it says nothing of a connection that is gone."""
+    near, far = await tcp_pair()
+    async with Pipeline(near, Passthrough()) as pipeline:
+        await pipeline.send(b"x")
+        await trio.aclose_forcefully(far)  # with unread input: a reset
+        with pytest.raises(trio.BrokenResourceError):
+            await pipeline.receive()
+
+
+async def test_a_block_that_raised_sends_no_close_notify() -> None:
+    """Over TLS too, nothing truncated may look complete."""
+    near, far = tls(*trio.testing.memory_stream_pair())
+
+    async def fail() -> None:
+        with pytest.raises(ValueError, match="of mine"):
+            async with Pipeline(near, Passthrough()) as pipeline:
+                await pipeline.send(b"begin")
+                raise ValueError("of mine")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(fail)
+        assert b"begin" == await far.receive_some()
+        with pytest.raises(trio.BrokenResourceError):
+            await far.receive_some()
+
+
+async def test_a_block_that_raised_does_not_let_the_pipeline_below_finish() -> None:
+    """A pipeline as transport is closed in the same way as the one on it."""
+    transport, lower = Recorder(), Closing()
+
+    with pytest.raises(ValueError, match="of mine"):
+        async with Pipeline(Pipeline(transport, lower), Passthrough()) as pipeline:
+            await pipeline.send(b"begin")
+            raise ValueError("of mine")
+
+    assert [b"begin"] == transport.writes
+    assert (0, 1, 1) == (lower.finished, lower.closed, transport.closed)
