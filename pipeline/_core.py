@@ -125,6 +125,11 @@ class Engine(Generic[ClientIn, ClientOut]):
         return self._outbound.outside_bytes > 0 or self._outbound.stirred or self._held_back
 
     @property
+    def send_is_held_back(self) -> bool:
+        """Whether the present send waits above a stage that is not ready, or for the client to take replies."""
+        return self._inbound.full or any(slot.inbox and not slot.open for slot in self._outbound.slots)
+
+    @property
     def outbound_slots(self) -> list[Slot]:
         """The outbound stages in the order of the flow."""
         return self._outbound.slots

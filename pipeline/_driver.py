@@ -431,9 +431,11 @@ class Driver:
             await self.wait_for_news()
             return
         with self.drives_inbound():
-            item = await self.step()
-            if item is not NOTHING and item is not END:
+            item = await self.look()
+            if item is not NEED_INPUT and item is not END:
                 self.park(item)
+            elif self.engine.send_is_held_back and item is NEED_INPUT:
+                await self._wait_for_input()
 
     async def _half_close_if_ended(self) -> None:
         """A stage ended outbound: so does the wire, if it can; else the end shows when it is closed."""

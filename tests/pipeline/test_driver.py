@@ -1,0 +1,367 @@
+"""Who runs what when: replies, gates, timers, pauses, and what a cancellation leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from pipeline import END, Duplex, Inbound, Outbound, Pipeline, PipelineError, Reply
+from tests.pipeline.parts import Answers, Handshake, Lines, Waits, WaitsOut, Window, cancelled_at, tcp_pair
+
+MEGABYTE = 1_000_000
+
+
+class Owes(Inbound[bytes, bytes]):
+    """Owes a reply of `size` bytes every `every` bytes; drops replies of the other side."""
+
+    def __init__(self, every: int, size: int) -> None:
+        self.every, self.size, self.seen, self.got = every, size, 0, 0
+
+    def process_sync(self, item: bytes, /) -> Iterator[Any]:
+        if item.startswith(b"reply"):
+            self.got += 1
+            return
+        self.seen += len(item)
+        while self.seen >= self.every:
+            self.seen -= self.every
+            yield Reply(b"reply" + b"r" * self.size)
+        yield item
+
+
+# ---- replies (P14, S6)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("size", [10, 60_000])
+async def test_both_peers_send_and_answer_and_nobody_stands_still(size: int) -> None:
+    """20 MB both ways, with a reply owed every 100 kB, arrive whole."""
+    total = 20 * MEGABYTE
+    line = b"x" * 9_999
+
+    async def sender(pipeline: Any) -> None:
+        for _ in range(total // 10_000):
+            await pipeline.send(line)
+        await pipeline.send(b"done")
+
+    async def receiver(pipeline: Any) -> None:
+        received = 0
+        async for item in pipeline:
+            if item == b"done":
+                break
+            received += len(item) + 1
+        assert total == received
+
+    with trio.fail_after(30):
+        async with (
+            tcp_pair() as (one, two),
+            Pipeline(one, Lines() | Owes(100_000, size), close_seconds=0.1) as a,
+            Pipeline(two, Lines() | Owes(100_000, size), close_seconds=0.1) as b,
+            trio.open_nursery() as nursery,
+        ):
+            for pipeline in (a, b):
+                nursery.start_soon(sender, pipeline)
+                nursery.start_soon(receiver, pipeline)
+
+
+@pytest.mark.real_time
+async def test_both_peers_owe_replies_while_the_kernel_is_full() -> None:
+    """With nobody sending, 60 kB of replies on either side go out although all buffers were full."""
+
+    pong = b"pong" + b"." * 60_000
+    got: list[bytes] = []
+
+    async def read(pipeline: Any, scope: trio.CancelScope) -> None:
+        async for item in pipeline:
+            if b"pong" in item:  # behind the line which was cut when the buffers were full
+                got.append(item[item.index(b"pong") :])
+                break
+        if len(got) == 2:
+            scope.cancel()
+        await trio.sleep_forever()
+
+    with trio.fail_after(20):
+        async with tcp_pair() as (one, two):
+            for stream in (one, two):
+                await stream.send_all(b"ping 60000\n")
+                with trio.move_on_after(0.1):
+                    while True:
+                        await stream.socket.send(b"x" * 999 + b"\n")
+            async with (
+                Pipeline(one, Lines() | Answers(), close_seconds=0.1) as a,
+                Pipeline(two, Lines() | Answers(), close_seconds=0.1) as b,
+                trio.open_nursery() as nursery,
+            ):
+                nursery.start_soon(read, a, nursery.cancel_scope)
+                nursery.start_soon(read, b, nursery.cancel_scope)
+    assert [pong, pong] == got
+
+
+async def test_a_reply_leaves_before_the_receive_that_reaches_it_returns() -> None:
+    """What a stage answered is written when the item behind it is returned."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Answers()) as pipeline:
+        await there.send_all(b"ping\nitem\n")
+
+        assert b"item" == await pipeline.receive()
+        assert b"pong\n" == await there.receive_some()
+
+
+async def test_a_stage_that_answers_and_fails_is_heard() -> None:
+    """The alert goes out although the stage raised behind it, and the error is its own."""
+    here, there = trio.testing.memory_stream_pair()
+    with pytest.raises(ValueError, match="boom"):
+        async with Pipeline(here, Lines() | Answers()) as pipeline:
+            await there.send_all(b"boom\n")
+            await pipeline.receive()
+
+    assert b"alert\n" == await there.receive_some()
+
+
+async def test_a_broken_inbound_direction_stays_broken_and_outbound_works() -> None:
+    """After a stage failed, receiving raises BrokenResourceError from the first cause; an answer can be sent."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Answers()) as pipeline:
+        await there.send_all(b"one\nboom\n")
+        assert b"one" == await pipeline.receive()
+        with pytest.raises(ValueError, match="boom") as first:
+            await pipeline.receive()
+        for _ in range(2):
+            with pytest.raises(trio.BrokenResourceError, match="boom") as again:
+                await pipeline.receive()
+            assert first.value is again.value.__cause__
+
+        await pipeline.send(b"sorry")
+        assert b"alert\nsorry\n" == await there.receive_some()
+
+
+async def test_end_both_ways() -> None:
+    """END gives the client a clean end, Reply(END) the peer; the last words come first."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Answers()) as pipeline:
+        await there.send_all(b"bye\nnever seen\n")
+
+        assert [b"bye"] == [item async for item in pipeline]
+        assert b"bye\n" == await there.receive_some()
+        with pytest.raises(trio.ClosedResourceError, match="outbound has ended"):
+            await pipeline.send(b"more")
+        with pytest.raises(trio.EndOfChannel):
+            await pipeline.receive()
+
+
+async def test_a_peer_that_does_not_read_answers_is_not_read_any_further() -> None:
+    """Replies wait in a bounded place; when it is full, receiving waits for room only."""
+    here, there = trio.testing.memory_stream_pair()
+    taken: list[int] = []
+
+    class Stuck(trio.abc.HalfCloseableStream):
+        """Takes nothing."""
+
+        async def send_all(self, data: Any) -> None:
+            await trio.sleep_forever()
+
+        async def wait_send_all_might_not_block(self) -> None:
+            await trio.sleep_forever()
+
+        async def receive_some(self, max_bytes: int | None = None) -> bytes:
+            data = bytes(await here.receive_some(max_bytes))
+            taken.append(1)
+            return data
+
+        async def send_eof(self) -> None: ...
+
+        async def aclose(self) -> None:
+            await here.aclose()
+
+    with trio.move_on_after(60):
+        async with Pipeline(Stuck(), Lines() | Answers(), max_reply_bytes=1000) as pipeline:
+            for _ in range(100):
+                await there.send_all(b"ping 100\n")
+                with trio.move_on_after(1):
+                    await pipeline.receive()
+    assert 9 < len(taken) < 13
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+async def test_a_receive_cancelled_while_it_owes_a_reply_breaks_nothing(step: int) -> None:
+    """Wherever the cancellation strikes, the reply goes out once and the item comes once."""
+    here, there = trio.testing.memory_stream_pair()
+    items: list[bytes] = []
+    async with Pipeline(here, Lines() | WaitsOut() | Answers() | Waits()) as pipeline:
+        await there.send_all(b"ping\nitem\n")
+
+        async def receive() -> None:
+            items.append(await pipeline.receive())
+
+        await cancelled_at(step, receive)
+        if not items:
+            await receive()
+        await pipeline.send(b"after")
+
+    assert [b"item"] == items
+    assert b"pong\nafter\n" == await _all_of(there)
+
+
+async def _all_of(stream: trio.abc.ReceiveStream) -> bytes:
+    return b"".join([chunk async for chunk in stream])
+
+
+# ---- gates (S7)
+
+
+async def test_a_send_waits_at_a_closed_window_and_goes_on_in_the_same_task() -> None:
+    """With one task only, the send itself reads until the window opens; items it meets are kept."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Window(1)) as pipeline, trio.open_nursery() as nursery:
+        await pipeline.send(b"one")
+
+        @nursery.start_soon
+        async def open_window() -> None:
+            await trio.sleep(1)
+            await there.send_all(b"item\n+1\n")
+
+        await pipeline.send(b"two")
+        assert b"item" == await pipeline.receive()
+        assert b"one\ntwo\n" == await there.receive_some()
+
+
+async def test_a_send_waits_at_a_closed_window_while_another_task_receives() -> None:
+    """With a receiver there, the send is told when the window opens."""
+    here, there = trio.testing.memory_stream_pair()
+    items: list[bytes] = []
+    async with Pipeline(here, Lines() | Window(1)) as pipeline, trio.open_nursery() as nursery:
+        await pipeline.send(b"zero")
+
+        @nursery.start_soon
+        async def receiver() -> None:
+            async for item in pipeline:
+                items.append(item)
+
+        @nursery.start_soon
+        async def peer() -> None:
+            await trio.sleep(1)
+            await there.send_all(b"a\n+2\nb\n")
+            await trio.sleep(1)
+            await there.send_eof()
+
+        await pipeline.send(b"one")
+        await pipeline.send(b"two")
+    assert [b"a", b"b"] == items
+    assert b"zero\none\ntwo\n" == await _all_of(there)
+
+
+@pytest.mark.parametrize("step", range(1, 25))
+@pytest.mark.parametrize("who", ["send", "receive"])
+async def test_the_role_of_driving_passes_on_when_the_driver_is_cancelled(who: str, step: int) -> None:
+    """Whichever task drives inbound and is cancelled anywhere, the other one goes on."""
+    to_us, from_peer = trio.open_memory_channel[bytes](10)
+    to_peer, from_us = trio.open_memory_channel[bytes](10)
+    done: list[str] = []
+    async with (
+        Pipeline((from_peer, to_peer), Window(1) | Waits(0.1)) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+        await pipeline.send(b"zero")
+
+        async def send() -> None:
+            await pipeline.send(b"out")
+            done.append("send")
+
+        async def receive() -> None:
+            assert b"in" == await pipeline.receive()
+            done.append("receive")
+
+        acts = {"send": send, "receive": receive}
+        first = acts.pop(who)
+        [second] = acts.values()
+
+        @nursery.start_soon
+        async def peer() -> None:
+            await trio.sleep(1)
+            await to_us.send(b"in")
+            await trio.sleep(1)
+            await to_us.send(b"+1")
+
+        nursery.start_soon(partial(cancelled_at, step, first))
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(10):
+            await second()
+            await trio.sleep(3)
+            if who not in done:
+                await first()
+    assert ["receive", "send"] == sorted(done)
+    assert [b"zero", b"out"] == [item async for item in from_us]
+
+
+async def test_a_gate_that_can_never_open_is_an_error() -> None:
+    """When inbound has ended, what waits at a gate is told so."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Window(1)) as pipeline:
+        await pipeline.send(b"zero")
+        await there.send_eof()
+        with pytest.raises(trio.BrokenResourceError, match="never will be"):
+            await pipeline.send(b"x")
+
+
+async def test_a_handshake_joins_client_and_server() -> None:
+    """Entering ends when both are ready; what is sent then arrives."""
+    here, there = trio.testing.memory_stream_pair()
+    client, server = Handshake(client=True), Handshake(client=False)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def serve() -> None:
+            async with Pipeline(there, Lines() | server) as pipeline:
+                assert b"question" == await pipeline.receive()
+                await pipeline.send(b"answer")
+
+        async with Pipeline(here, Lines() | client) as pipeline:
+            await pipeline.send(b"question")
+            assert b"answer" == await pipeline.receive()
+    assert (1, 1) == (client.closed, server.closed)
+
+
+async def test_a_handshake_that_fails_closes_everything_and_says_why() -> None:
+    """The refusal is written, the stage's error is raised, stages and transport are closed."""
+    here, there = trio.testing.memory_stream_pair()
+    server = Handshake(client=False)
+    await there.send_all(b"who are you\n")
+    with pytest.raises(ValueError, match="no handshake"):
+        async with Pipeline(here, Lines() | server):
+            pytest.fail("entered")
+
+    assert 1 == server.closed
+    assert b"refused\n" == await _all_of(there)
+    with pytest.raises(trio.ClosedResourceError):
+        await here.send_all(b"x")
+
+
+@pytest.mark.parametrize("step", range(1, 12))
+async def test_a_handshake_that_is_cancelled_closes_everything(step: int) -> None:
+    """Wherever entering is cancelled, stages and transport are closed."""
+    here, there = trio.testing.memory_stream_pair()
+    client = Handshake(client=True)
+
+    async def enter() -> None:
+        async with Pipeline(here, Lines() | client):
+            pytest.fail("entered")
+
+    with trio.move_on_after(5):
+        await cancelled_at(step, enter)
+    assert 1 == client.closed
+    with pytest.raises(trio.ClosedResourceError):
+        await here.send_all(b"x")
+    assert await _all_of(there) in (b"", b"hello\n")
+
+
+async def test_a_peer_that_leaves_during_the_handshake() -> None:
+    """The end of the stream in the middle of a handshake is the stage's error."""
+    here, there = trio.testing.memory_stream_pair()
+    await there.send_eof()
+    with pytest.raises(ValueError, match="went away"):
+        async with Pipeline(here, Lines() | Handshake(client=True)):
+            pytest.fail("entered")
