@@ -26,13 +26,14 @@ async def cancelled_at(number: int, call: Callable[[], Awaitable[None]]) -> Canc
     Returns:
         Where it was cancelled, or None: it has fewer checkpoints, and ran to its end.
     """
-    with trio.CancelScope() as scope:
-        instrument = _Counter(trio.lowlevel.current_task(), scope, number)
-        trio.lowlevel.add_instrument(instrument)
-        try:
+    scope = trio.CancelScope()
+    instrument = _Counter(trio.lowlevel.current_task(), scope, number)
+    trio.lowlevel.add_instrument(instrument)
+    try:
+        with scope:
             await call()
-        finally:
-            trio.lowlevel.remove_instrument(instrument)
+    finally:
+        trio.lowlevel.remove_instrument(instrument)
     return instrument.cancelled
 
 

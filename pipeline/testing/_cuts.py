@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 Cut: TypeAlias = tuple[int, ...]
 
@@ -80,7 +80,11 @@ def _found_by_hypothesis(length: int, fails: Callable[[Cut], bool]) -> Cut | Non
         return None
     cuts = st.lists(st.integers(0, length), max_size=50).map(lambda places: tuple(sorted(places)))
     how = settings(
-        max_examples=100, derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+        max_examples=100,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(cast("Any", HealthCheck)),
     )
     try:
         return find(cuts, fails, settings=how)

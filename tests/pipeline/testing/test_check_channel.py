@@ -29,7 +29,11 @@ def lines() -> Any:
     def cut(item: bytes) -> list[bytes]:
         return bytes(item).splitlines()
 
-    return Duplex(cut, outbound(lambda item: [item + b"\n"]))
+    @outbound
+    def end(item: bytes) -> list[bytes]:
+        return [item + b"\n"]
+
+    return Duplex(cut, end)
 
 
 async def lockstep() -> Pair:
@@ -142,6 +146,7 @@ def receives_without_checkpoint(end: Any) -> Method:
 
 def loses_when_cancelled(end: Any) -> Method:
     async def receive() -> Any:
+        item: Any = None
         with trio.CancelScope(shield=True):
             item = await end.receive()
         await trio.lowlevel.checkpoint_if_cancelled()

@@ -76,6 +76,14 @@ def lines(
     return lambda: Duplex(inbound(), outbound())
 
 
+def decode(line: bytes) -> list[str]:
+    return [line.decode()]
+
+
+def encode(text: str) -> list[bytes]:
+    return [text.encode()]
+
+
 def failure(factory: Callable[[], Any], wire: bytes = b"a\nbc\n", **options: Any) -> str:
     """The message of the failed check."""
     with pytest.raises(AssertionError) as info:
@@ -107,7 +115,7 @@ def test_a_bare_inbound_half_passes() -> None:
 
 def test_a_chain_that_begins_with_a_framer_passes() -> None:
     """Frames may be anything then; unread() is the framer's own matter."""
-    check_framer(lambda: lines()() | inbound(lambda line: [line.decode()]), wire=b"a\n", frames=["a"], outbound="none")
+    check_framer(lambda: lines()() | inbound(decode), wire=b"a\n", frames=["a"], outbound="none")
 
 
 def test_an_outbound_half_is_no_framer() -> None:
@@ -433,6 +441,6 @@ def test_frames_that_are_no_bytes_go_out_and_come_back() -> None:
     """Pieces of the wire are no payloads then."""
 
     def chain() -> Any:
-        return lines()() | Duplex(inbound(lambda line: [line.decode()]), outbound(lambda text: [text.encode()]))
+        return lines()() | Duplex(inbound(decode), outbound(encode))
 
     check_framer(chain, wire=b"a\n\n", frames=["a", ""], outbound="bytes")

@@ -234,7 +234,10 @@ def test_errors_of_both_directions_are_both_told() -> None:
         yield Reply(item)
         raise ValueError("inbound")
 
-    harness = Harness(outbound(lambda item: [1 // item]) | inbound(reply_and_fail))
+    def divide(item: Any) -> list[Any]:
+        return [1 // item]
+
+    harness = Harness(outbound(divide) | inbound(reply_and_fail))
 
     with pytest.raises(ValueError, match="inbound") as info:
         harness.receive(0)

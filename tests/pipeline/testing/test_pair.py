@@ -93,11 +93,13 @@ async def test_a_failed_handshake_ends_both() -> None:
 
 async def test_an_error_in_the_block_leaves_as_itself() -> None:
     """Nothing finishes then; both ends are closed."""
+    both: list[Pipeline[Any, Any]] = []
     with pytest.raises(ValueError, match="mine"):
         async with pipeline_pair(Bye(), Bye()) as (left, right):
+            both += left, right
             raise ValueError("mine")
 
-    for pipeline in (left, right):
+    for pipeline in both:
         with pytest.raises(trio.ClosedResourceError):
             await pipeline.receive()
 
