@@ -202,15 +202,15 @@ class Wire:
     """
 
     def __init__(self, transport: Transport) -> None:
-        source, sink = transport if isinstance(transport, tuple) else (transport, transport)
+        source, sink = transport if isinstance(transport, tuple) and len(transport) == 2 else (transport, transport)
         self.reader = _reader(source)
         self.writer = _writer(sink, own=source is not sink)
         if (self.reader is None and self.writer is None) or (
             source is not sink and (self.reader is None or self.writer is None)
         ):
             raise TypeError(
-                f"{transport!r} is no transport: give a trio stream or channel, one half of one, or two halves as "
-                f"(receive_half, send_half)"
+                f"{transport!r} is no transport: give a trio stream (of a socket: trio.SocketStream(socket)) or "
+                f"channel, one half of one, or two halves as (receive_half, send_half)"
             )
         self.takes_bytes = self.writer.takes_bytes if self.writer else isinstance(self.reader, StreamReader)
         self.counts = self.writer is not None and self.writer.counts
@@ -334,6 +334,8 @@ def _fileno(stream: Any) -> int | None:
 
 def _poll_for_writing(fd: int) -> Callable[[], bool]:
     """A function which tells whether the descriptor can be written to now; a closed one can."""
+    if fd < 0:
+        return lambda: True
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(fd, select.POLLOUT)

@@ -1,0 +1,602 @@
+"""P7, P10, P11, P12: every kind of transport under a pipeline."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from pipeline import HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
+from tests.pipeline.wires import (
+    Closing,
+    Lines,
+    Recorder,
+    both_closed,
+    clog,
+    read_all,
+    small_buffers,
+    tcp_pair,
+    tls,
+    unix_pair,
+)
+
+
+class Late(Outbound[bytes, bytes]):
+    """`async def`, though it never waits."""
+
+    async def process(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+
+class Answers(Inbound[Any, Any]):
+    """Replies what it gets, many times over."""
+
+    def __init__(self, times: int = 1) -> None:
+        self.times = times
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [Reply(item)] * self.times
+
+
+async def memory_pair() -> tuple[Any, Any]:
+    await trio.lowlevel.checkpoint()
+    return trio.testing.memory_stream_pair()
+
+
+async def lockstep_pair() -> tuple[Any, Any]:
+    await trio.lowlevel.checkpoint()
+    return trio.testing.lockstep_stream_pair()
+
+
+async def halves_pair() -> tuple[Any, Any]:
+    """Two one-way streams on each side."""
+    await trio.lowlevel.checkpoint()
+    (there, from_there), (back, from_back) = (trio.testing.memory_stream_one_way_pair() for _ in range(2))
+    return (from_back, there), (from_there, back)
+
+
+async def tls_pair() -> tuple[Any, Any]:
+    return tls(*await tcp_pair())
+
+
+async def tls_in_memory() -> tuple[Any, Any]:
+    return tls(*await memory_pair())
+
+
+async def stacked_pair() -> tuple[Any, Any]:
+    """Each transport is itself a pipeline."""
+    near, far = await memory_pair()
+    return Pipeline(near, Passthrough()), Pipeline(far, Passthrough())
+
+
+async def stream_pair() -> tuple[Any, Any]:
+    """Each transport is a pipeline that looks like a stream."""
+    near, far = await tcp_pair()
+    return Pipeline(near, Passthrough()).as_stream(), Pipeline(far, Passthrough()).as_stream()
+
+
+async def channel_pair() -> tuple[Any, Any]:
+    """Two memory channels on each side."""
+    await trio.lowlevel.checkpoint()
+    there, from_there = trio.open_memory_channel[bytes](0)
+    back, from_back = trio.open_memory_channel[bytes](10)
+    return (from_back, there), (from_there, back)
+
+
+async def stapled_channels() -> tuple[Any, Any]:
+    (near_in, near_out), (far_in, far_out) = await channel_pair()
+    return trio.StapledChannel(near_out, near_in), trio.StapledChannel(far_out, far_in)  # type: ignore[attr-defined]
+
+
+HALF_CLOSEABLE = [
+    tcp_pair,
+    unix_pair,
+    memory_pair,
+    lockstep_pair,
+    halves_pair,
+    stacked_pair,
+    stream_pair,
+    channel_pair,
+]
+EVERY = [*HALF_CLOSEABLE, tls_pair, tls_in_memory]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("make_pair", EVERY)
+async def test_items_go_both_ways_until_the_end(make_pair: Any) -> None:
+    """Over any of trio's transports; the end of one side is the end of the channel at the other."""
+    near, far = await make_pair()
+    received = []
+
+    async def answer() -> None:
+        async with Pipeline(far, Passthrough()) as pipeline:
+            async for item in pipeline:
+                await pipeline.send(item.upper())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        with trio.fail_after(1):
+            async with Pipeline(near, Passthrough()) as pipeline:
+                for item in (b"one", b"two"):
+                    await pipeline.send(item)
+                    received.append(await pipeline.receive())
+
+    assert [b"ONE", b"TWO"] == received
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("make_pair", HALF_CLOSEABLE)
+async def test_half_close(make_pair: Any) -> None:
+    """The peer sees the end after what the stages gave when they finished, and can still answer."""
+    near, far = await make_pair()
+    wire, peer = Pipeline(near, Closing()), Pipeline(far, Passthrough())
+    seen: list[bytes] = []
+
+    async def answer() -> None:
+        async with peer:
+            seen.extend([item async for item in peer])
+            await peer.send(b"answer")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        with trio.fail_after(1):
+            async with wire:
+                await wire.send(b"item")
+                await wire.send_eof()
+                await wire.send_eof()
+                with pytest.raises(trio.ClosedResourceError):
+                    await wire.send(b"more")
+                assert b"answer" == await wire.receive()
+                with pytest.raises(trio.EndOfChannel):
+                    await wire.receive()
+
+    assert b"item." == b"".join(seen)
+
+
+@pytest.mark.real_time
+async def test_a_transport_that_cannot_half_close() -> None:
+    """HalfCloseError is raised when what the stages gave is written; the transport is still open both ways."""
+    near, far = await tls_pair()
+    pipeline = Pipeline(near, Closing())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(far.do_handshake)
+        await pipeline.__aenter__()
+    with pytest.raises(HalfCloseError, match=r"SSLStream cannot end one direction alone; it is still open.*aclose\(\)"):
+        await pipeline.send_eof()
+
+    assert b"." == await far.receive_some()
+    await far.send_all(b"answer")
+    assert b"answer" == await pipeline.receive()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(far.aclose)
+        await pipeline.aclose()
+
+
+@pytest.mark.real_time
+async def test_a_process() -> None:
+    """Its pipes are a transport; half-closing its input lets it end, and its output is read to the end."""
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(_cat)
+        async with Pipeline(process.stdio, Passthrough(Lines())) as pipeline:
+            await pipeline.send(b"one\ntwo\n")
+            await pipeline.send_eof()
+
+            assert [b"one", b"two"] == [line async for line in pipeline]
+
+
+async def _cat(task_status: Any) -> None:
+    await trio.run_process(["cat"], stdin=-1, stdout=-1, capture_stdout=False, task_status=task_status)
+
+
+@pytest.mark.real_time
+async def test_the_tls_handshake_is_done_on_entering() -> None:
+    """Also when nothing is sent or received in the block."""
+    near, far = await tls_pair()
+
+    async def serve() -> None:
+        async with Pipeline(far, Passthrough()):
+            assert "TLSv1.3" == far.version()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with Pipeline(near, Passthrough()):
+            assert "TLSv1.3" == near.version()
+
+
+@pytest.mark.real_time
+async def test_a_failed_tls_handshake_closes_the_socket() -> None:
+    """The error is trio's, and nothing is left open."""
+    near, far = await tcp_pair()
+    async with far:
+        await far.send_all(b"HTTP/1.1 400 no TLS here\r\n\r\n" * 10)
+        with pytest.raises(trio.BrokenResourceError):
+            async with Pipeline(tls(near, far)[0], Passthrough()):
+                raise AssertionError("unreachable")
+
+    assert -1 == near.socket.fileno()
+
+
+# ---- what a write is (P12)
+
+
+async def test_what_an_item_became_is_one_write() -> None:
+    """Empty bytes are left out of it; an item that becomes nothing but empty bytes is no write at all."""
+    transport = Recorder()
+    async with Pipeline(
+        transport, outbound(lambda item: [item, b"", b"\r", memoryview(b"\n")] if item else [b""])
+    ) as p:
+        await p.send(b"one")
+        await p.send(b"")
+
+        assert [b"one\rne"] == transport.writes
+
+
+@pytest.mark.xfail(strict=True, reason="what is there is written before a stage that may wait")
+async def test_what_an_item_became_is_one_write_behind_an_async_stage() -> None:
+    """Also when a stage nearer to the wire might have waited, and did not."""
+    transport = Recorder()
+    async with Pipeline(transport, Late() | outbound(lambda item: [item, b"\r", b"\n"])) as pipeline:
+        await pipeline.send(b"one")
+
+        assert [b"one\r\n"] == transport.writes
+
+
+async def test_a_large_item_is_written_in_pieces_of_64_kib() -> None:
+    """So that memory stays bounded; each piece is full."""
+    transport = Recorder()
+    async with Pipeline(transport, outbound(lambda item: (bytes(1024) for _ in range(200)))) as pipeline:
+        await pipeline.send(b"")
+
+        assert [65536, 65536, 65536, 8192] == [len(data) for data in transport.writes]
+
+
+async def test_on_a_channel_each_item_is_one_send() -> None:
+    """Never joined; None and empty bytes are items."""
+    (there, from_there), (_, from_back) = trio.open_memory_channel[Any](9), trio.open_memory_channel[Any](9)
+    async with Pipeline((from_back, there), outbound(lambda item: [item, b"", None, item])) as pipeline:
+        await pipeline.send(b"x")
+
+    assert [b"x", b"", None, b"x"] == [item async for item in from_there]
+
+
+async def test_on_a_channel_empty_bytes_are_an_item() -> None:
+    """Only the end of the channel is the end."""
+    there, from_there = trio.open_memory_channel[Any](9)
+    async with Pipeline(from_there, Passthrough()) as pipeline:
+        for item in (b"", None, 0):
+            await there.send(item)
+        await there.aclose()
+
+        assert [b"", None, 0] == [item async for item in pipeline]
+
+
+async def test_on_a_stream_an_empty_read_is_the_end() -> None:
+    """No stage sees it as an item."""
+    near, far = trio.testing.memory_stream_pair()
+    seen: list[bytes] = []
+    async with Pipeline(near, inbound(lambda item: seen.append(item) or [item])) as pipeline:
+        await far.send_all(b"x")
+        await far.send_eof()
+
+        assert [b"x"] == [item async for item in pipeline] == seen
+
+
+async def test_whole_items_of_several_tasks_never_interleave() -> None:
+    """Each is longer than a write, and goes out in several."""
+
+    def parts(item: bytes) -> Iterator[bytes]:
+        for _ in range(4):
+            yield item * 40_000
+
+    near, far = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        pipeline = await Pipeline(near, outbound(parts)).__aenter__()
+        async with trio.open_nursery() as senders:
+            for item in (b"a", b"b", b"c", b"a", b"b", b"c"):
+                senders.start_soon(pipeline.send, item)
+        nursery.start_soon(pipeline.aclose)
+        wire = await read_all(far)
+
+    assert 6 * 160_000 == len(wire)
+    assert all(1 == len(set(wire[start : start + 160_000])) for start in range(0, len(wire), 160_000))
+
+
+# ---- what a cancelled write leaves behind (P10)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("make_pair", [tcp_pair, unix_pair])
+@pytest.mark.parametrize(
+    "size",
+    [
+        50_000,
+        pytest.param(200_000, marks=pytest.mark.xfail(reason="what is behind 64 KiB of an item counts as not out")),
+    ],
+)
+async def test_a_cut_write_on_a_socket_keeps_its_rest(make_pair: Any, size: int) -> None:
+    """The next write sends it first: the peer gets exact bytes, nothing lost, doubled or torn."""
+    near, far = await make_pair()
+    small_buffers(near, far)
+    pipeline = Pipeline(near, outbound(lambda item: [b"<", item * (size - 2), b">"]))
+    cut, complete = b"", []
+    async with both_closed(near, far):
+        for item in b"abcdefghijklmnopqrst":
+            with trio.move_on_after(0.005) as scope:
+                await pipeline.send(bytes([item]))
+            if scope.cancelled_caught:
+                cut += bytes([item])
+            else:
+                complete.append(item)
+        assert len(cut) > 3
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.send, b"z")
+            wire = bytearray()
+            while not wire.endswith(b"z>"):
+                wire += await far.receive_some()
+
+    frames = bytes(wire).split(b">")[:-1]
+    assert all(len(frame) == size - 1 and frame == b"<" + frame[1:2] * (size - 2) for frame in frames)
+    sent = b"".join(frame[1:2] for frame in frames)
+    assert sent == bytes(sorted(set(sent)))
+    assert set(complete) <= set(sent)
+
+
+@pytest.mark.real_time
+async def test_the_rest_of_a_cut_write_goes_out_at_close() -> None:
+    """It belongs to the connection then, not to the call that was cancelled."""
+    near, far = await tcp_pair()
+    small_buffers(near, far)
+    pipeline = Pipeline(near, Closing())
+    item = bytes(range(256)) * 200
+    await pipeline.__aenter__()
+    with trio.move_on_after(0.01) as scope:
+        while True:
+            await pipeline.send(item)
+    assert scope.cancelled_caught
+
+    async with far, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.aclose)
+        wire = await read_all(far)
+        await far.aclose()
+
+    assert item * (len(wire) // len(item)) + b"." == wire
+
+
+@pytest.mark.real_time
+async def test_a_send_cancelled_before_a_byte_went_out_had_no_effect() -> None:
+    """The peer never sees it."""
+    near, far = await tcp_pair()
+    pipeline = Pipeline(near, Passthrough())
+    async with far:
+        await pipeline.__aenter__()
+        filled = await clog(near)
+        with trio.move_on_after(0.01) as scope:
+            await pipeline.send(b"cancelled")
+        assert scope.cancelled_caught
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.send, b"sent")
+            wire = b""
+            while len(wire) < filled + 4:
+                wire += await far.receive_some()
+        assert wire[filled:] == b"sent"
+        await far.aclose()
+        await pipeline.aclose()
+
+
+@pytest.mark.parametrize("make_pair", [lockstep_pair, tls_in_memory])
+async def test_a_cut_write_elsewhere_breaks_outbound_loudly(make_pair: Any) -> None:
+    """How much went out cannot be known; inbound still works where the transport's does."""
+    near, far = await make_pair()
+    pipeline = Pipeline(near, Passthrough())
+    async with trio.open_nursery() as nursery:
+        if isinstance(far, trio.SSLStream):
+            nursery.start_soon(far.do_handshake)
+        await pipeline.__aenter__()
+    if isinstance(near, trio.SSLStream):
+        near.transport_stream.send_stream.send_all_hook = trio.sleep_forever
+    with trio.move_on_after(1):
+        await pipeline.send(b"x")
+
+    with pytest.raises(trio.BrokenResourceError, match="a write was cancelled, and this transport cannot say how much"):
+        await pipeline.send(b"y")
+    if make_pair is lockstep_pair:  # trio's TLS is broken both ways by it
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(far.send_all, b"in")
+            assert b"in" == await pipeline.receive()
+    await pipeline.aclose()
+
+
+async def test_a_cancelled_send_on_a_channel_was_not_made() -> None:
+    """Items of the same step that had gone are not sent again."""
+    there, from_there = trio.open_memory_channel[str](1)
+    pipeline = Pipeline(there, outbound(lambda item: [item + "1", item + "2"]))
+    with trio.move_on_after(1):
+        await pipeline.send("a")
+    received: list[str] = []
+
+    async def receive() -> None:
+        received.extend([item async for item in from_there])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        await pipeline.send("b")
+        await pipeline.aclose()
+
+    assert ["a1", "a2", "b1", "b2"] == received
+
+
+@pytest.mark.real_time
+@pytest.mark.xfail(
+    strict=True, raises=AssertionError, reason="a pipeline does not tell that it keeps the rest of a cut send"
+)
+async def test_a_cut_write_through_two_pipelines_is_not_doubled() -> None:
+    """The lower pipeline keeps the unsent rest of an item; the upper one does not send that item again."""
+    near, far = await tcp_pair()
+    small_buffers(near, far)
+    lower = Pipeline(near, outbound(lambda item: [b"<", item, bytes(20_000), b">"]))
+    pipeline = Pipeline(lower, outbound(lambda item: [item + b"a", item + b"b"]))
+    count = 0
+    async with both_closed(near, far):
+        wire, cut = bytearray(), 0
+        while cut < 8:
+            with trio.move_on_after(0.005) as scope:
+                await pipeline.send(b"%d" % count)
+            count += 1
+            if scope.cancelled_caught:
+                cut += 1
+                wire += await far.receive_some(50_000)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.send, b"end")
+            while b"<endb" not in wire or not wire.endswith(b">"):
+                wire += await far.receive_some()
+
+    frames = [frame.rstrip(b"\0") for frame in bytes(wire).split(b">")]
+    assert len(set(frames)) == len(frames)
+    assert len(wire) == (len(frames) - 1) * 20_002 + len(b"".join(frames)) - len(frames) + 1
+
+
+# ---- replies on each kind of transport (P14)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("make_pair", EVERY)
+async def test_a_reply_is_written_by_receive(make_pair: Any) -> None:
+    """Nobody sends; the peer gets its answer all the same."""
+    near, far = await make_pair()
+
+    async def answer() -> None:
+        async with Pipeline(far, Answers()) as pipeline:
+            assert [] == [item async for item in pipeline]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        with trio.fail_after(1):
+            async with Pipeline(near, Passthrough()) as pipeline:
+                for item in (b"one", b"two"):
+                    await pipeline.send(item)
+                    assert item == await pipeline.receive()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("piece", [1000, 5000, 60_000])
+async def test_a_cancelled_receive_that_owes_replies_to_a_full_pipe(piece: int) -> None:
+    """It ends at once, though a process that does not read its input has left it almost no room."""
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(_sleep)
+        near, far = trio.testing.memory_stream_pair()
+        await far.send_all(b"x" * piece)
+        pipeline = Pipeline((near, process.stdin), Answers(2 * 65536 // piece), max_reply_bytes=1_000_000)
+        with trio.move_on_after(0.1) as scope:
+            await pipeline.receive()
+        assert scope.cancelled_caught
+        assert trio.current_time() - scope.deadline < 0.1
+        with trio.move_on_after(0.05) as scope:
+            await pipeline.send(b"y")
+        await trio.aclose_forcefully(pipeline)
+        process.terminate()
+
+
+async def _sleep(task_status: Any) -> None:
+    await trio.run_process(["sleep", "60"], stdin=-1, check=False, task_status=task_status)
+
+
+@pytest.mark.real_time
+async def test_an_interrupt_does_not_disturb_replies_that_wait_for_room() -> None:
+    """A socket is looked at anew when there is something to do inbound; what is being written goes on."""
+    near, far = await tcp_pair()
+    pipeline = Pipeline(near, Answers())
+    async with far:
+        await pipeline.__aenter__()
+        filled = await clog(near)
+        await far.send_all(b"ping")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_ignore, pipeline.receive)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            pipeline._driver.wire.interrupt()
+            wire = b""
+            while len(wire) < filled + 4:
+                wire += await far.receive_some()
+            assert b"ping" == wire[filled:]
+            nursery.cancel_scope.cancel()
+        await far.aclose()
+        await pipeline.aclose()
+
+
+async def _ignore(call: Any) -> None:
+    await call()
+
+
+# ---- one direction only, and what is no transport
+
+
+async def test_a_transport_to_receive_from_only() -> None:
+    """Sending says so; the end is the end."""
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+    async with Pipeline(from_there, Passthrough()) as pipeline:
+        await there.send_all(b"x")
+        await there.aclose()
+        assert [b"x"] == [item async for item in pipeline]
+        with pytest.raises(trio.BrokenResourceError, match="this transport can only be received from"):
+            await pipeline.send(b"y")
+
+
+async def test_a_transport_to_send_to_only() -> None:
+    """A receive waits for items that stages make, and for the close."""
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+    async with Pipeline(there, Closing()) as pipeline:
+        await pipeline.send(b"x")
+        with trio.move_on_after(1) as scope:
+            await pipeline.receive()
+        assert scope.cancelled_caught
+
+    assert b"x." == await read_all(from_there)
+
+
+@pytest.mark.parametrize("transport", [None, b"bytes", "halves", "one half", 3 * (None,)])
+def test_what_is_no_transport_is_refused(transport: Any) -> None:
+    """The message says what would be one."""
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+    if isinstance(transport, str):
+        transport = (there, from_there) if transport == "halves" else (from_there, None)
+
+    with pytest.raises(TypeError, match=r"is no transport: give a trio stream.*\(receive_half, send_half\)"):
+        Pipeline(transport, Passthrough())
+
+
+def test_a_plain_socket_is_refused() -> None:
+    """It is no stream yet; the message shows what makes it one."""
+    with socket.socket() as plain, pytest.raises(TypeError, match=r"of a socket: trio\.SocketStream\(socket\)"):
+        Pipeline(plain, Passthrough())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("make_pair", [tcp_pair, memory_pair, tls_pair])
+async def test_a_transport_that_was_closed_before(make_pair: Any) -> None:
+    """Both directions say so, with trio's error, and closing raises nothing."""
+    near, far = await make_pair()
+    await trio.aclose_forcefully(far)
+    await trio.aclose_forcefully(near)
+    pipeline = Pipeline(near, Passthrough())
+    pipeline._entered = True
+    pipeline._engine.start()
+    with pytest.raises(trio.ClosedResourceError):
+        await pipeline.receive()
+    with pytest.raises(trio.ClosedResourceError):
+        await pipeline.send(b"x")
+    await pipeline.aclose()
+
+
+async def test_the_transport_of_a_pipeline_is_shown() -> None:
+    """The end it reads from, else the one it writes to."""
+    near, far = trio.testing.memory_stream_pair()
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+
+    assert near is Pipeline(near, Passthrough()).transport
+    assert from_there is Pipeline((from_there, far), Passthrough()).transport
+    assert there is Pipeline(there, Passthrough()).transport
