@@ -39,12 +39,17 @@ class PipelineStream(trio.abc.Stream):
     async def wait_send_all_might_not_block(self) -> None:
         """Wait until the transport takes more."""
         with self._sends():
-            self._driver.news.check_open()
-            writer = self._driver.wire.writer
-            if writer is None or self._driver.engine.outbound_error is not None:
-                await trio.lowlevel.checkpoint()
-            else:
-                await self._driver.news.until_closed(writer.wait_room)
+            driver, writer = self._driver, self._driver.wire.writer
+            driver.news.check_open()
+            await trio.lowlevel.checkpoint()
+            while driver.writing:
+                await driver.wait_for_news()
+            if writer is None or driver.engine.outbound_error is not None:
+                return
+            with driver.has_wire():
+                await driver.news.until_closed(writer.wait_room)
+            if driver.engine.owes_replies:  # whoever receives could not write them meanwhile
+                driver.engine.on_news()
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """Return some bytes, b"" at the end of the stream; see `Pipeline.receive`."""
@@ -66,6 +71,7 @@ class PipelineStream(trio.abc.Stream):
             try:
                 self._unread = memoryview(await self._pipeline.receive())
             except trio.EndOfChannel:
+                await trio.lowlevel.checkpoint()
                 return b""
         size = len(self._unread) if max_bytes is None else max_bytes
         data, self._unread = self._unread[:size], self._unread[size:]
