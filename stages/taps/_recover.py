@@ -17,6 +17,8 @@ B = TypeVar("B")
 C = TypeVar("C")
 D = TypeVar("D")
 
+_EAGER = (list, tuple, str, bytes, bytearray, memoryview)
+
 Handler: TypeAlias = "Callable[[Any, Exception], Result[Any]]"
 
 
@@ -125,8 +127,9 @@ class _Recovery:
 
     def _guarded(self, item: Any, result: object) -> Result[Any]:
         """The result, which may yet raise where it is lazy; what is no result is for the pipeline to refuse."""
-        eager = isinstance(result, list | tuple | str | bytes | bytearray | memoryview)
-        return self._lazily(item, result) if isinstance(result, Iterable) and not eager else cast("Result[Any]", result)
+        if isinstance(result, _EAGER) or not isinstance(result, Iterable):
+            return cast("Result[Any]", result)
+        return self._lazily(item, result)
 
     def _lazily(self, item: Any, result: Iterable[Any]) -> Iterator[Any]:
         try:

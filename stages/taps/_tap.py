@@ -35,27 +35,28 @@ class Tap(Passthrough):
 
     def __init__(self, function: Callable[[Direction, Any], object], *, strict: bool = False) -> None:
         check_functions("Tap", function=function)
-        watch = function if strict else _Careful(function)
-        super().__init__(TapInbound(watch), TapOutbound(watch))
+        failed = _Failed(function, strict=strict)
+        super().__init__(TapInbound(function, failed), TapOutbound(function, failed))
 
 
-class _Careful:
-    """The function, without its exceptions; the first of them is logged, whatever the direction."""
+class _Failed:
+    """What to do when the function raised; one for both directions."""
 
-    def __init__(self, function: Callable[[Direction, Any], object]) -> None:
+    def __init__(self, function: Callable[[Direction, Any], object], *, strict: bool) -> None:
         self._function = function
+        self._strict = strict
         self._logged = False
 
-    def __call__(self, direction: Direction, item: Any) -> None:
-        try:
-            self._function(direction, item)
-        except Exception:
-            if not self._logged:
-                self._logged = True
-                _log.exception(
-                    "Tap(%s): the function raised; traffic goes on, and later exceptions of it are not logged",
-                    getattr(self._function, "__name__", type(self._function).__name__),
-                )
+    def __call__(self, error: Exception) -> None:
+        if self._strict:
+            raise error
+        if not self._logged:
+            self._logged = True
+            _log.error(
+                "Tap(%s): the function raised; traffic goes on, and later exceptions of it are not logged",
+                getattr(self._function, "__name__", type(self._function).__name__),
+                exc_info=error,
+            )
 
 
 class _TapHalf(Stage[Any, Any]):
@@ -64,11 +65,14 @@ class _TapHalf(Stage[Any, Any]):
     is_tap = True
     direction: ClassVar[Direction]
 
-    def __init__(self, watch: Callable[[Direction, Any], object]) -> None:
-        self._watch = watch
+    def __init__(self, function: Callable[[Direction, Any], object], failed: _Failed) -> None:
+        self._function, self._failed = function, failed
 
     def process_sync(self, item: Any, /) -> Result[Any]:
-        self._watch(self.direction, item)
+        try:
+            self._function(self.direction, item)
+        except Exception as error:
+            self._failed(error)
         return [item]
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError
+from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError, Result
 from stages.framing._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, check_choice, check_size
 
 from .driving import finished
@@ -16,6 +16,15 @@ from .driving import finished
 class PairInbound(InboundFramer):
     framer = "PairFramer"
     unit = "pair"
+
+    def _may_complete(self, data: bytes) -> bool:
+        return bool(data)
+
+    def _cut(self, data: bytes) -> Result[bytes]:
+        if self._skipping or b"?" in data or b"!" in data:
+            return self._carefully(data)
+        at = len(data) // 2 * 2
+        return self._gives([data[place : place + 2] for place in range(0, at, 2)], data, at)
 
     def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
         pair = data[at : at + 2]
@@ -46,6 +55,7 @@ class PairFramer(Framer):
 def test_unfinished_frame_waits_for_its_rest() -> None:
     framer = PairFramer()
     assert [] == list(framer.inbound.process_sync(b"a"))
+    assert [] == list(framer.inbound.process_sync(b""))
     assert [b"ab", b"cd"] == list(framer.inbound.process_sync(b"bcde"))
     assert [b"ef"] == list(framer.inbound.process_sync(b"f"))
 
@@ -56,6 +66,21 @@ def test_what_a_format_must_define() -> None:
 
     with pytest.raises(NotImplementedError):
         list(Nothing(max_bytes=1).process_sync(b"a"))
+
+
+def test_what_a_format_may_leave_out() -> None:
+    """Without a fast path it is right, if slower."""
+
+    class Threes(InboundFramer):
+        framer = "Threes"
+
+        def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
+            return (data[at : at + 3], at + 3) if len(data) >= at + 3 else None
+
+    stage = Threes(max_bytes=3)
+    assert [b"abc"] == list(stage.process_sync(b"abcd"))
+    assert [b"def"] == list(stage.process_sync(b"efg"))
+    assert [b"g"] == stage.unread(())
 
 
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
@@ -151,6 +176,13 @@ def test_unread_gives_back_what_a_lazy_result_has_not_produced() -> None:
     assert [b"cdef!!g"] == framer.inbound.unread(())
     assert [] == framer.inbound.unread(())
     assert [b"xy"] == list(framer.inbound.process_sync(b"xy"))
+
+
+def test_unread_gives_back_the_frames_of_a_list_that_were_not_taken() -> None:
+    framer = PairFramer()
+    frames = list(framer.inbound.process_sync(b"abcdefg"))
+    assert [b"efg"] == framer.inbound.unread(frames[2:])
+    assert [] == framer.inbound.unread(())
 
 
 def test_unread_gives_back_an_unfinished_frame() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from stages import Filter, Map, Tap, recover
 from stages.codecs import JSONCodec
+from stages.taps._check import check_functions
 
 
 async def later(*_: Any) -> None: ...
@@ -32,3 +33,8 @@ def test_an_async_function_is_refused_at_once(build: Any) -> None:
 def test_what_cannot_be_called_is_refused_at_once(build: Any) -> None:
     with pytest.raises(TypeError, match=r"must be a function, not 'text'"):
         build("text")
+
+
+def test_plain_functions_pass() -> None:
+    check_functions("X")
+    check_functions("X", one=print, two=len)
