@@ -416,10 +416,15 @@ class Engine(Generic[ClientIn, ClientOut]):
         """Whether a part of the present send was written."""
         return self.sending and self._handed
 
-    def break_outbound(self, error: BaseException) -> None:
-        """Nothing can be sent any more; what of a torn item is still here is not written either."""
+    def break_outbound(self, error: BaseException, *, torn: bool = False) -> None:
+        """Nothing can be sent any more.
+
+        Args:
+            error: the cause.
+            torn: what is buffered is not to be written either, as the wire is in the middle of something.
+        """
         self.outbound_error = self.outbound_error or error
-        if self._handed:  # what follows a truncated item would be taken for a part of it
+        if torn or self._handed:
             self._buffer.clear()
             self._buffer_bytes = 0
         self.sending = False

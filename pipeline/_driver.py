@@ -342,7 +342,7 @@ class Driver:
 
     def outbound_failed(self, error: Exception) -> None:
         """An error that belongs to no caller: the next one who wants to send gets it."""
-        self.engine.break_outbound(error)
+        self.engine.break_outbound(error, torn=isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError))
         if not self.news.closed:
             self.unraised = self.unraised or error
 
@@ -373,7 +373,7 @@ class Driver:
                 await self._write()
         except Exception as error:
             self.news.check_open()
-            self.engine.break_outbound(error)
+            self.engine.break_outbound(error, torn=True)
             raise
         finally:
             self.writing = False
@@ -412,13 +412,12 @@ class Driver:
             await self.wire.writer.write(self.engine.peek(), self.engine.wrote)
         except Exception as error:
             self.news.check_open()
-            self.engine.break_outbound(error)
+            self.engine.break_outbound(error, torn=True)
             raise
         except BaseException:
             if not self.wire.counts:
-                self.engine.break_outbound(
-                    PipelineError("a write was cancelled, and this transport cannot say how much of it went out")
-                )
+                torn = PipelineError("a write was cancelled, and this transport cannot say how much of it went out")
+                self.engine.break_outbound(torn, torn=True)
             raise
 
     async def _pass_gate(self) -> None:

@@ -31,6 +31,9 @@ NOTHING: Final = Mark.NOTHING
 PIECE_BYTES: Final = 4096
 """A stream which says that it has room takes so much without waiting, a pipe too."""
 
+CUT_SECONDS: Final = 1
+"""A write that is cancelled although there was room is given so long to end."""
+
 Wrote: TypeAlias = "Callable[[int], None]"
 
 
@@ -95,10 +98,25 @@ class StreamWriter:
         await self.resource.wait_send_all_might_not_block()
 
     async def write_some(self, data: Any, wrote: Wrote) -> None:
-        """Write a piece for which there is room; not to be cancelled in the middle, so that nothing is torn."""
+        """Write a piece for which there is room, so that a cancellation in the middle can wait for its end.
+
+        Raises:
+            trio.BrokenResourceError: it was cancelled and had no end within CUT_SECONDS.
+        """
         piece = data[:PIECE_BYTES]
-        with trio.CancelScope(shield=True):
-            await self.resource.send_all(piece)
+        failed: Exception | None = None
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope(shield=True) as scope:
+                nursery.start_soon(_hurry_when_cancelled, scope)
+                try:
+                    await self.resource.send_all(piece)
+                except Exception as error:
+                    failed = error
+            nursery.cancel_scope.cancel()
+        if failed is not None:
+            raise failed
+        if scope.cancelled_caught:
+            raise trio.BrokenResourceError("a write was cancelled, and how much of it went out is unknown")
         wrote(len(piece))
 
     async def write(self, data: Any, wrote: Wrote) -> None:
@@ -258,6 +276,13 @@ class Wire:
         finally:
             if handle is not None:
                 handle.close()
+
+
+async def _hurry_when_cancelled(scope: trio.CancelScope) -> None:
+    try:
+        await trio.sleep_forever()
+    finally:
+        scope.deadline = trio.current_time() + CUT_SECONDS
 
 
 def _reader(source: object) -> StreamReader | ChannelReader | None:

@@ -365,3 +365,283 @@ async def test_a_peer_that_leaves_during_the_handshake() -> None:
     with pytest.raises(ValueError, match="went away"):
         async with Pipeline(here, Lines() | Handshake(client=True)):
             pytest.fail("entered")
+
+
+# ---- timers (S12)
+
+
+class Idle(Inbound[bytes, bytes]):
+    """Fails when nothing came for `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.deadline: float | None = None
+
+    async def start(self) -> list[bytes]:
+        self.deadline = self.now() + self.seconds
+        return []
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.deadline = self.now() + self.seconds
+        return [item]
+
+    async def on_timer(self, now: float, /) -> list[bytes]:
+        self.deadline = None
+        raise TimeoutError(f"nothing for {self.seconds} seconds at {now}")
+
+
+class Beat(Duplex[bytes, bytes, bytes, bytes]):
+    """Sends `beat` when nothing was sent for `seconds`; what is sent moves the deadline."""
+
+    def __init__(self, seconds: float) -> None:
+        self.inbound = _BeatIn(seconds)
+        self.outbound = _BeatOut(self.inbound)
+
+
+class _BeatIn(Inbound[bytes, bytes]):
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.deadline: float | None = None
+
+    async def start(self) -> list[bytes]:
+        self.deadline = self.now() + self.seconds
+        return []
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def on_timer(self, now: float, /) -> list[Any]:
+        self.deadline = now + self.seconds
+        return [Reply(b"beat")]
+
+
+class _BeatOut(Outbound[bytes, bytes]):
+    keeps_outbound_state = False
+
+    def __init__(self, other: _BeatIn) -> None:
+        self.other = other
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.other.deadline = self.now() + (0.5 if item == b"hurry" else self.other.seconds)
+        return [item]
+
+
+async def test_a_waiting_receive_runs_timers() -> None:
+    """A receive that waits for the transport wakes at the deadline, at that second."""
+    here, _there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Idle(30)) as pipeline:
+        start = trio.current_time()
+        with pytest.raises(TimeoutError, match="nothing for 30"):
+            await pipeline.receive()
+        assert 30 == pytest.approx(trio.current_time() - start)
+
+
+@pytest.mark.real_time
+async def test_a_slow_client_is_no_idle_peer() -> None:
+    """Data that waits in the kernel is read before a past deadline is judged."""
+    async with tcp_pair() as (here, there), Pipeline(here, Lines() | Idle(0.05), close_seconds=0.1) as pipeline:
+        await there.send_all(b"one\n")
+        await trio.sleep(0.15)
+
+        assert b"one" == await pipeline.receive()
+        with pytest.raises(TimeoutError):
+            await pipeline.receive()
+
+
+async def test_a_heartbeat_while_another_task_sends() -> None:
+    """Beats go out from a waiting receive while sends of another task go on."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Beat(10)) as pipeline, trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def receiver() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await pipeline.receive()
+
+        await trio.sleep(25)  # two beats
+        await pipeline.send(b"item")  # moves the third from 30 to 35
+        await trio.sleep(9)
+        assert b"beat\nbeat\nitem\n" == await there.receive_some()
+        await trio.sleep(2)
+        assert b"beat\n" == await there.receive_some()
+        await pipeline.aclose()
+
+
+async def test_a_deadline_moved_earlier_by_another_task_takes_effect_at_once() -> None:
+    """A send that moves the deadline forward wakes a receive that already waits for a later one."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Beat(100)) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        await trio.sleep(1)
+        await pipeline.send(b"hurry")
+        await trio.sleep(1)
+        assert b"hurry\nbeat\n" == await there.receive_some()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_send_that_waits_its_turn_runs_timers() -> None:
+    """With nobody receiving, a send behind a blocked one still runs what is due."""
+    here, there = trio.testing.lockstep_stream_pair()
+    async with Pipeline(here, Lines() | Idle(5)) as pipeline, trio.open_nursery() as nursery:
+        start = trio.current_time()
+        nursery.start_soon(pipeline.send, b"blocks")
+        await trio.sleep(1)
+        with pytest.raises(TimeoutError, match="nothing for 5"):
+            await pipeline.send(b"waits")
+        assert 5 == pytest.approx(trio.current_time() - start)
+        nursery.cancel_scope.cancel()
+    del there
+
+
+async def test_a_send_at_a_gate_runs_timers() -> None:
+    """A send that waits for a stage to become ready runs what is due."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Idle(5) | Window(1)) as pipeline:
+        await pipeline.send(b"one")
+        start = trio.current_time()
+        with pytest.raises(TimeoutError, match="nothing for 5"):
+            await pipeline.send(b"two")
+        assert 5 == pytest.approx(trio.current_time() - start)
+    assert b"one\n" == await there.receive_some()
+
+
+# ---- pause and poll (S13)
+
+
+class Cycle(Duplex[bytes, bytes, bytes, bytes]):
+    """One request at a time: the next one comes out when the answer to the last one is sent, as in h11."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes] = []
+        self.busy = False
+        self.fed = 0
+        self.inbound = _CycleIn(self)
+        self.outbound = _CycleOut(self)
+
+
+class _CycleIn(Inbound[bytes, bytes]):
+    def __init__(self, cycle: Cycle) -> None:
+        self.cycle = cycle
+
+    @property
+    def wants_input(self) -> bool:
+        return not self.cycle.busy
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.cycle.fed += 1
+        self.cycle.waiting += item.split(b",")
+        return self.poll()
+
+    def poll(self) -> list[bytes]:
+        if self.cycle.busy or not self.cycle.waiting:
+            return []
+        self.cycle.busy = True
+        return [self.cycle.waiting.pop(0)]
+
+
+class _CycleOut(Outbound[bytes, bytes]):
+    keeps_outbound_state = False
+
+    def __init__(self, cycle: Cycle) -> None:
+        self.cycle = cycle
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.cycle.busy = False
+        return [item]
+
+
+async def test_a_paused_stage_is_not_fed_and_the_wire_is_not_read() -> None:
+    """While a stage wants no input, what the peer sends stays where it is; an answer wakes a waiting receive."""
+    here, there = trio.testing.memory_stream_pair()
+    cycle = Cycle()
+    async with Pipeline(here, Lines() | cycle) as pipeline, trio.open_nursery() as nursery:
+        await there.send_all(b"a,b\nc\n")
+        assert b"a" == await pipeline.receive()
+        got: list[bytes] = []
+
+        @nursery.start_soon
+        async def receiver() -> None:
+            async for item in pipeline:
+                got.append(item)
+
+        await trio.sleep(1)
+        assert ([], 1) == (got, cycle.fed)
+        await pipeline.send(b"answer a")
+        await trio.sleep(1)
+        assert ([b"b"], 1) == (got, cycle.fed)
+        await pipeline.send(b"answer b")
+        await trio.sleep(1)
+        assert ([b"b", b"c"], 2) == (got, cycle.fed)
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_paused_pipeline_in_one_task() -> None:
+    """Request, answer, request, answer, with pipelined input, without a second task."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Cycle()) as pipeline:
+        await there.send_all(b"a,b\nc\n")
+        await there.send_eof()
+        async for item in pipeline:
+            await pipeline.send(b"re " + item)
+    assert b"re a\nre b\nre c\n" == await _all_of(there)
+
+
+# ---- replies to the client
+
+
+class Cache(Duplex[bytes, bytes, bytes, bytes]):
+    """Answers `get` itself; lets everything else out."""
+
+    def __init__(self) -> None:
+        self.inbound = Lines().inbound
+        self.outbound = _CacheOut()
+
+
+class _CacheOut(Outbound[bytes, bytes]):
+    keeps_outbound_state = False
+
+    def process_sync(self, item: bytes, /) -> list[Any]:
+        return [Reply(b"cached " + item)] if item.startswith(b"get") else [item + b"\n"]
+
+
+async def test_an_outbound_stage_answers_the_client() -> None:
+    """A reply to the client is received, by a task that waits already and by one that comes later."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Cache()) as pipeline, trio.open_nursery() as nursery:
+        got: list[bytes] = []
+
+        @nursery.start_soon
+        async def receiver() -> None:
+            got.append(await pipeline.receive())
+
+        await trio.sleep(1)
+        await pipeline.send(b"get 1")
+        await trio.sleep(1)
+        assert [b"cached get 1"] == got
+        await pipeline.send(b"get 2")
+        assert b"cached get 2" == await pipeline.receive()
+        await pipeline.send(b"put")
+    assert b"put\n" == await _all_of(there)
+
+
+async def test_replies_to_a_client_that_does_not_receive_are_bounded() -> None:
+    """Sends wait when the answers to them are not taken; nothing is lost."""
+    here, _there = trio.testing.memory_stream_pair()
+    sent = 0
+    async with (
+        Pipeline(here, Cache(), max_reply_bytes=1000) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+
+        @nursery.start_soon
+        async def sender() -> None:
+            nonlocal sent
+            for _ in range(500):
+                await pipeline.send(b"get " + b"x" * 100)
+                sent += 1
+
+        await trio.sleep(1)
+        assert sent < 100
+        for _ in range(500):
+            assert b"cached get " + b"x" * 100 == await pipeline.receive()
+    assert 500 == sent
