@@ -28,7 +28,7 @@ RETRY_SECONDS: Final = 0.1
 async def open_tcp_pipeline(
     host: str, port: int, chain: Chain[R, S], ssl_context: ssl.SSLContext | None = None
 ) -> Pipeline[R, S]:
-    """Connect to a server; use the pipeline with `async with await open_tcp_pipeline(...) as p:`.
+    """Connect to a server; use the result with `async with`.
 
     Args:
         host: name or address; with TLS also the name that the server must prove.
@@ -44,9 +44,13 @@ async def open_tcp_pipeline(
     """
     places_of(chain)
     stream = await trio.open_tcp_stream(host, port)
-    if ssl_context is None:
-        return Pipeline(stream, chain)
-    return Pipeline(trio.SSLStream(stream, ssl_context, server_hostname=host), chain)
+    try:
+        if ssl_context is None:
+            return Pipeline(stream, chain)
+        return Pipeline(trio.SSLStream(stream, ssl_context, server_hostname=host), chain)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
 
 
 async def serve_tcp(
@@ -79,9 +83,12 @@ async def serve_tcp(
 
     Raises:
         OSError: the port cannot be listened on.
+        ValueError: `max_connections` is less than 1.
 
     Cancellation: it stops accepting, and ends when all handlers have.
     """
+    if max_connections is not None and max_connections < 1:
+        raise ValueError(f"max_connections is {max_connections}; give 1 or more, or None for no limit")
     listeners = await trio.open_tcp_listeners(port, host=host)
     server = _Server(handler, make_chain, ssl_context, max_connections, ready_seconds)
     async with trio.open_nursery() as nursery:
@@ -105,23 +112,41 @@ class _Server:
     ) -> None:
         self._handler, self._make_chain, self._ssl_context = handler, make_chain, ssl_context
         self._ready_seconds = ready_seconds
-        self._places = None if max_connections is None else trio.Semaphore(max_connections)
+        self._free = math.inf if max_connections is None else max_connections
+        self._accepting: set[trio.CancelScope] = set()
+        self._left = trio.lowlevel.ParkingLot()
         self._end = math.inf
         self._scopes: set[trio.CancelScope] = set()
         self._pipelines: set[Pipeline[Any, Any]] = set()
 
-    async def accept(self, listener: trio.SocketListener, nursery: trio.Nursery) -> None:
-        """Accept connections for ever, as many at a time as there are places."""
+    async def accept(self, listener: trio.abc.Listener[trio.SocketStream], nursery: trio.Nursery) -> None:
+        """Accept connections for ever, whenever there is a place."""
         async with listener:
             while True:
-                if self._places is not None:
-                    await self._places.acquire()
-                try:
-                    stream = await _accept(listener)
-                except BaseException:
-                    self._leave()
-                    raise
-                nursery.start_soon(self._serve, stream)
+                while self._free <= 0:
+                    await self._left.park()
+                stream = None
+                with trio.CancelScope() as scope:
+                    self._accepting.add(scope)
+                    try:
+                        stream = await _accept(listener)
+                    finally:
+                        self._accepting.discard(scope)
+                if stream is not None:
+                    await self._take_place(stream)
+                    nursery.start_soon(self._serve, stream)
+
+    async def _take_place(self, stream: trio.SocketStream) -> None:
+        try:
+            while self._free <= 0:  # two listeners have accepted at the same time
+                await self._left.park()
+        except BaseException:
+            await trio.aclose_forcefully(stream)
+            raise
+        self._free -= 1
+        if self._free <= 0:
+            for scope in self._accepting:
+                scope.cancel()
 
     def wind_down(self, grace_seconds: float) -> None:
         """No more connections come; those there are may go on for a while."""
@@ -131,26 +156,27 @@ class _Server:
         for pipeline in self._pipelines:
             pipeline._drain()
 
-    def _leave(self) -> None:
-        if self._places is not None:
-            self._places.release()
-
     async def _serve(self, stream: trio.SocketStream) -> None:
         peer = _peer(stream)
-        # Shielded, so that winding down decides how long a handler may go on.
-        with trio.CancelScope(shield=True, deadline=self._end) as scope:
-            self._scopes.add(scope)
-            try:
-                await self._handle(stream)
-            except Exception:
-                LOGGER.exception("the connection from %s failed and was closed", peer)
-            finally:
-                self._scopes.discard(scope)
-                self._leave()
+        try:
+            # Shielded, so that winding down decides how long a handler may go on.
+            with trio.CancelScope(shield=True, deadline=self._end) as scope:
+                self._scopes.add(scope)
+                try:
+                    await self._handle(stream)
+                finally:
+                    self._scopes.discard(scope)
+        except Exception:
+            LOGGER.exception("the connection from %s failed and was closed", peer)
+        finally:
+            self._free += 1
+            self._left.unpark_all()
 
     async def _handle(self, stream: trio.SocketStream) -> None:
         pipeline = await self._open(stream)
         self._pipelines.add(pipeline)
+        if self._end < math.inf:
+            pipeline._drain()
         try:
             async with pipeline:
                 await self._handler(pipeline)
@@ -173,7 +199,7 @@ class _Server:
         return pipeline
 
 
-async def _accept(listener: trio.SocketListener) -> trio.SocketStream:
+async def _accept(listener: trio.abc.Listener[trio.SocketStream]) -> trio.SocketStream:
     """Accept one connection; when the machine is out of descriptors or memory, wait until some are free."""
     while True:
         try:
@@ -181,7 +207,7 @@ async def _accept(listener: trio.SocketListener) -> trio.SocketStream:
         except OSError as error:
             if error.errno not in NO_CAPACITY:
                 raise
-            LOGGER.error("no connection can be accepted now, trying again: %s", error)
+            LOGGER.warning("no connection can be accepted now, trying again: %s", error)
             await trio.sleep(RETRY_SECONDS)
 
 
