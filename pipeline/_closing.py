@@ -64,7 +64,7 @@ async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
 
 
 def _unfinished(driver: Driver, seconds: float) -> trio.BrokenResourceError:
-    left = driver.engine.to_write_bytes
+    left = driver.engine.to_write_bytes or driver.torn_bytes
     what = f"with {left} bytes unwritten, since the peer does not read" if left else "before the stages had finished"
     return trio.BrokenResourceError(
         f"closed after {seconds} seconds {what}. Give the pipeline more time: close_seconds={seconds * 4:g}"

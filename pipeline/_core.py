@@ -28,7 +28,7 @@ from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, Place, claim, places_of
 from ._errors import PipelineError
-from ._flow import BLOCKED, NEED_INPUT, WOULD_WAIT, Flow, NeedInput, Waiting
+from ._flow import BLOCKED, NEED_INPUT, Flow, Mark, NeedInput, Waiting
 from ._items import show_item, size_of
 from ._slot import Slot
 from ._stage import END, End, Reply, declares
@@ -263,8 +263,8 @@ class Engine(Generic[ClientIn, ClientOut]):
                 has gone ahead, the send had no effect; else outbound is broken.
         """
         status = self.work_out()
-        if isinstance(status, Waiting) and not self._buffer:
-            return status
+        if isinstance(status, Waiting):
+            return status  # to be awaited at once; what is in the buffer is of the same step
         data = self.peek()
         self.wrote(len(data))
         return [data] if self._byte_wire and data else list(data)
@@ -321,14 +321,11 @@ class Engine(Generic[ClientIn, ClientOut]):
         while self._buffer_bytes < WRITE_BYTES:
             if self.outbound_error is not None or self._inbound.full or self._starting:
                 return BLOCKED
-            # While a stage waits nothing else can be done, so what is there is written before.
-            self._outbound.never_wait = never_wait or bool(self._buffer)
+            self._outbound.never_wait = never_wait
             try:
                 item = self._outbound.advance()
                 self._held_back = item is BLOCKED
-                if item is WOULD_WAIT:
-                    return item if never_wait else None
-                if item is NEED_INPUT or item is BLOCKED or item is END or isinstance(item, Waiting):
+                if item is NEED_INPUT or isinstance(item, Mark | End | Waiting):
                     return item
                 self._add(item)
             except Exception as error:

@@ -66,6 +66,8 @@ class Driver:
         self.unraised: Exception | None = None  # an outbound error that no caller has seen
         self.reads = 0  # how often the transport gave something
         self.eof_read = False
+        self.kept_rest = False  # a send was cancelled whose rest goes out with the next write
+        self.torn_bytes = 0  # what of a cut write may not have gone out
         self.driving = self.writing = False
         self.merge_writes = merge_writes
         self.writes = 0  # how often something was written
@@ -281,9 +283,11 @@ class Driver:
             try:
                 while True:
                     status = self.engine.work_out(never_wait=True, replies_only=True)
+                    if status is WOULD_WAIT and await briefly(self._work_replies, otherwise=WOULD_WAIT) is WOULD_WAIT:
+                        return True
                     if not self.engine.to_write_bytes:
                         await self._half_close_if_ended()
-                        return status is WOULD_WAIT
+                        return False
                     room = self.wire.writer.has_room()
                     if room is False or (room is None and not await briefly(self._write_piece, otherwise=False)):
                         return True
@@ -319,15 +323,17 @@ class Driver:
                 status: Any = None
                 while status is None or self.engine.to_write_bytes:
                     status = self.engine.work_out(never_wait=True, replies_only=True)
+                    if status is WOULD_WAIT:
+                        status = await self.news.until_closed(self._work_replies)
                     if self.engine.to_write_bytes:
                         await self._write_piece()
                         self.news.tell()
-                    elif status is WOULD_WAIT:
-                        await self.news.until_closed(_through, partial(self.engine.work_out, replies_only=True))
-                        status = None
                 await self._half_close_if_ended()
             except Exception as error:
                 self.outbound_failed(error)
+
+    async def _work_replies(self) -> Any:
+        return await _through(partial(self.engine.work_out, replies_only=True))
 
     async def _write_piece(self) -> bool:
         assert self.wire.writer is not None
@@ -370,7 +376,9 @@ class Driver:
             sent = await self.wire.writer.send_some(data)
             if sent < len(data):
                 self.engine.add_unsent(data[sent:])
+                self.kept_rest = True
                 await self._write()
+                self.kept_rest = False
         except Exception as error:
             self.news.check_open()
             self.engine.break_outbound(error, torn=True)
@@ -389,18 +397,16 @@ class Driver:
     async def run_out(self, *, merge: bool = False) -> None:
         """Run outbound as far as it goes, and write; the wire is held."""
         status: Any = None
-        while status is None or status is WOULD_WAIT:
+        while status is None:
             status = self.engine.work_out(never_wait=True)
+            if status is WOULD_WAIT:
+                status = await self.news.until_closed(_through, self.engine.work_out)
             pending = self.engine.to_write_bytes
-            if pending and not (merge and pending < WRITE_BYTES and status is not None and not self._reading):
+            if pending and not (merge and pending < WRITE_BYTES and not self._reading):
                 if self.wire.can_interrupt:
                     await self._write()
                 else:
                     await self.news.until_closed(self._write)
-            elif status is WOULD_WAIT:
-                status = await self.news.until_closed(_through, self.engine.work_out)
-                if self.engine.to_write_bytes and not merge:
-                    status = None
         if self.engine.sending and self.engine.send_is_out:
             self.engine.finish_send()
         await self._half_close_if_ended()
@@ -416,6 +422,7 @@ class Driver:
             raise
         except BaseException:
             if not self.wire.counts:
+                self.torn_bytes = self.engine.to_write_bytes
                 torn = PipelineError("a write was cancelled, and this transport cannot say how much of it went out")
                 self.engine.break_outbound(torn, torn=True)
             raise

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, cast
 
 import trio
+from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough
 from ._closing import close
@@ -24,8 +25,8 @@ from ._stage import END
 from ._stream import HalfCloseablePipelineStream, PipelineStream
 from ._transport import Transport, Wire
 
-Received = TypeVar("Received", covariant=True)
-Sent = TypeVar("Sent", contravariant=True)
+Received = TypeVar("Received", covariant=True, default=Any)
+Sent = TypeVar("Sent", contravariant=True, default=Any)
 
 YIELD_AFTER: Final = 1000
 """`async for` passes through the scheduler after so many items, or as many KiB, of what one read became."""
@@ -99,6 +100,11 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     def dropped_replies(self) -> int:
         """How many replies of stages came too late, after their direction had ended or broken."""
         return self._engine.dropped_replies
+
+    @property
+    def cut_send_goes_out(self) -> bool:
+        """Whether the last `send()`, which was cancelled, was begun to be written and is finished by the next write."""
+        return self._driver.kept_rest
 
     # ---- entering and leaving
 
@@ -294,6 +300,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         an item that was begun to be written is finished by the next write.
         """
         quick = self._driver.quick
+        self._driver.kept_rest = False
         if quick is None or not self._entered or self._news.turn_taken or self._driver.writing:
             await self._with_turn(self._send_one, value)
             return
@@ -392,6 +399,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         engine = self._engine
         if engine.send_is_torn and engine.send_is_out:
             engine.finish_send()  # the rest is counted, and the next write begins with it
+            self._driver.kept_rest = True
         else:
             engine.abort_send(error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections import deque
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -98,9 +99,9 @@ class Slot:
     @property
     def holds_mine(self) -> bool:
         """Whether a part of the present send's item is here."""
-        return (self.mine and (self.results is not None or self.running is not None)) or any(
-            mine for _, mine, _ in self.inbox
-        )
+        # The last of a list's results was taken, although nobody looked for one more.
+        results = self.results is not None and operator.length_hint(self.results, 1) > 0
+        return (self.mine and (results or self.running is not None)) or any(mine for _, mine, _ in self.inbox)
 
     def holds_input(self) -> bool:
         """Whether the stage has taken input that nothing has come of; asked while nothing else is in work."""

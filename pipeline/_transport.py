@@ -110,6 +110,7 @@ class StreamWriter:
                 nursery.start_soon(_hurry_when_cancelled, scope)
                 try:
                     await self.resource.send_all(piece)
+                    wrote(len(piece))
                 except Exception as error:
                     failed = error
             nursery.cancel_scope.cancel()
@@ -117,7 +118,6 @@ class StreamWriter:
             raise failed
         if scope.cancelled_caught:
             raise trio.BrokenResourceError("a write was cancelled, and how much of it went out is unknown")
-        wrote(len(piece))
 
     async def write(self, data: Any, wrote: Wrote) -> None:
         await self.resource.send_all(data)
@@ -183,7 +183,7 @@ class SocketWriter:
 
 
 class ChannelWriter:
-    """Writes items, one send each; a send that is cancelled was not made."""
+    """Writes items, one send each; a send that is cancelled was not made, unless a pipeline says otherwise."""
 
     takes_bytes = False
     counts = True
@@ -200,13 +200,17 @@ class ChannelWriter:
         await trio.lowlevel.checkpoint()
 
     async def write_some(self, items: Any, wrote: Wrote) -> None:
-        await self.resource.send(items[0])
+        try:
+            await self.resource.send(items[0])
+        except BaseException:
+            if getattr(self.resource, "cut_send_goes_out", False):
+                wrote(1)
+            raise
         wrote(1)
 
     async def write(self, items: Any, wrote: Wrote) -> None:
-        for item in list(items):
-            await self.resource.send(item)
-            wrote(1)
+        for item in items:
+            await self.write_some([item], wrote)
 
     async def send_eof(self) -> None:
         await _send_eof(self.resource, can_end=self.can_end)
