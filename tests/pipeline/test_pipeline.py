@@ -20,6 +20,8 @@ from pipeline import (
     inbound,
     outbound,
 )
+from pipeline.testing import check_cancellation, check_channel
+from tests.pipeline import wires
 from tests.pipeline.parts import Answers, Join, Lines, Split, Waits, WaitsOut, cancelled_at, tcp_pair
 
 
@@ -534,3 +536,71 @@ async def test_send_and_receive_at_once_over_tcp() -> None:
         for pipeline in (a, b):
             nursery.start_soon(send, pipeline)
             nursery.start_soon(receive, pipeline)
+
+
+# ---- trio's contract, on every transport
+
+
+def _lines_at_both(left: Any, right: Any) -> tuple[Any, Any]:
+    return Pipeline(left, Lines(), close_seconds=0.2), Pipeline(right, Lines(), close_seconds=0.2)
+
+
+async def _memory() -> tuple[Any, Any]:
+    return _lines_at_both(*trio.testing.memory_stream_pair())
+
+
+async def _lockstep() -> tuple[Any, Any]:
+    return _lines_at_both(*trio.testing.lockstep_stream_pair())
+
+
+async def _tcp() -> tuple[Any, Any]:
+    return _lines_at_both(*await wires.tcp_pair())
+
+
+async def _tls() -> tuple[Any, Any]:
+    return _lines_at_both(*wires.tls(*await wires.tcp_pair()))
+
+
+BYTES = [b"one", b"two", b"three"]
+
+
+async def test_a_pipeline_keeps_trios_contract_in_memory() -> None:
+    """Over memory streams."""
+    await check_channel(_memory, items=BYTES, both_ways=True)
+
+
+async def test_a_pipeline_keeps_trios_contract_in_lockstep() -> None:
+    """Over streams where every write waits for the reader."""
+    await check_channel(_lockstep, items=BYTES, both_ways=True, make_clogged=_lockstep)
+
+
+@pytest.mark.real_time
+async def test_a_pipeline_keeps_trios_contract_over_tcp() -> None:
+    """Over real sockets."""
+    await check_channel(_tcp, items=BYTES, both_ways=True)
+
+
+@pytest.mark.real_time
+async def test_a_pipeline_keeps_trios_contract_over_tls() -> None:
+    """Over `trio.SSLStream` on real sockets."""
+    await check_channel(_tls, items=BYTES, both_ways=True)
+
+
+# ---- cancellation at every checkpoint, both directions (S5, P10)
+
+
+class Twice(Inbound[bytes, bytes]):
+    """Waits twice, answers, and gives each item twice."""
+
+    async def process(self, item: bytes, /) -> list[Any]:
+        await trio.sleep(1)
+        await trio.lowlevel.checkpoint()
+        return [Reply(b"got " + item), item, item]
+
+
+async def test_chains_that_really_wait_are_cancelled_at_every_checkpoint() -> None:
+    """Nothing is lost, nothing doubled, in both directions."""
+    checkpoints = await check_cancellation(
+        lambda: Lines() | Twice() | WaitsOut() | Waits(), wire=[b"a\nb", b"\nc\n"], client=[b"x", b"y"]
+    )
+    assert checkpoints > 20
