@@ -159,27 +159,38 @@ async def test_a_reply_before_an_error_arrives(make_pair: Any) -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize("make_pair", [tcp_pair, unix_pair])
 async def test_unread_input_does_not_destroy_the_last_reply(make_pair: Any) -> None:
-    """All of 300 kB arrives, although the peer sent what nobody read and goes on sending."""
+    """All of it arrives, although the peer sent what nobody read, goes on sending, and reads late."""
     near, far = await make_pair()
-    reply = bytes(300_000)
+    small_buffers(near, far)
     async with far, trio.open_nursery() as nursery:
 
         async def answer() -> None:
             async with Pipeline(near, Passthrough(Lines())) as pipeline:
-                await pipeline.send(reply)
+                await pipeline.send(b"the last reply")
+                sent.set()
 
+        sent = trio.Event()
         await far.send_all(b"unread" * 1000)
+        filled = await clog(near)
         nursery.start_soon(answer)
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        wire = b""
+        while not sent.is_set():
+            wire += await far.receive_some(1000)
+            await trio.testing.wait_all_tasks_blocked()
         await far.send_all(b"more" * 1000)
-        assert reply == await read_all(far)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        wire += await read_all(far)
         await far.aclose()
+
+    assert b"x" * filled + b"the last reply" == wire
 
 
 @pytest.mark.real_time
 async def test_unread_input_does_not_destroy_the_last_reply_over_tls() -> None:
     """The close notify goes out, then the socket below is half-closed and what comes is discarded."""
-    near, far = tls(*await tcp_pair())
+    raw, raw_peer = await tcp_pair()
+    small_buffers(raw_peer)
+    near, far = tls(raw, raw_peer)
     reply = bytes(300_000)
 
     async def answer() -> None:

@@ -15,7 +15,7 @@ import trio.testing
 
 from pipeline import Inbound, Passthrough, Pipeline, StageInUseError, open_tcp_pipeline, serve_tcp
 from pipeline._serve import _accept, _Server
-from tests.pipeline.wires import Closing, Lines, read_all, tcp_pair, tls_contexts, unix_pair
+from tests.pipeline.wires import Closing, Lines, clog, read_all, small_buffers, tcp_pair, tls_contexts, unix_pair
 
 
 def lines() -> Passthrough:
@@ -479,20 +479,31 @@ async def test_a_handler_that_fails_when_it_is_cancelled_is_logged(caplog: pytes
 @pytest.mark.real_time
 async def test_the_last_words_of_a_handler_arrive_although_the_peer_goes_on_sending() -> None:
     """Seeing the end while the server winds down does not mean that the peer has ended."""
+    filled = 0
 
     async def handler(pipeline: Pipeline[Any, Any]) -> None:
+        nonlocal filled
         async for _ in pipeline:
             pass
-        await seen.wait()
-        await pipeline.send(bytes(300_000))
+        small_buffers(pipeline.transport)
+        filled = await clog(pipeline.transport)
+        full.set()
+        await pipeline.send(b"bye")
+        sent.set()
 
-    seen = trio.Event()
+    full, sent = trio.Event(), trio.Event()
     async with winding_down(handler, b"x\n", grace_seconds=5) as (stream,):
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        small_buffers(stream)
+        await full.wait()
         await stream.send_all(b"unread" * 1000)
-        seen.set()
+        wire = b""
+        while not sent.is_set():
+            wire += await stream.receive_some(1000)
+            await trio.testing.wait_all_tasks_blocked()
         await trio.testing.wait_all_tasks_blocked(0.01)
-        assert bytes(300_000) == await read_all(stream)
+        wire += await read_all(stream)
+
+    assert b"x" * filled + b"bye" == wire
 
 
 # ---- the client
