@@ -19,9 +19,21 @@ class Datagrams(trio.abc.Channel[Datagram]):
     Args:
         socket: a trio socket of the kind SOCK_DGRAM; it is closed with the channel.
         max_bytes: the longest datagram received; the system cuts longer ones.
+
+    Raises:
+        TypeError: the socket is none of trio's, or not of the kind SOCK_DGRAM.
+        ValueError: `max_bytes` is less than 1.
     """
 
     def __init__(self, socket: trio.socket.SocketType, *, max_bytes: int = 65536) -> None:
+        if not isinstance(socket, trio.socket.SocketType):
+            raise TypeError(f"{socket!r} is no trio socket: give trio.socket.from_stdlib_socket(socket)")
+        if socket.type != trio.socket.SOCK_DGRAM:
+            raise TypeError(
+                f"{socket!r} is not SOCK_DGRAM; a stream socket is a transport as trio.SocketStream(socket)"
+            )
+        if max_bytes < 1:
+            raise ValueError(f"max_bytes is {max_bytes}; a datagram needs room: give 1 or more")
         self.socket, self._max_bytes = socket, max_bytes
 
     async def receive(self) -> Datagram:

@@ -47,7 +47,7 @@ class _Ends:
                 async for item in source:
                     await sink.send(item)
             except trio.ClosedResourceError:
-                if not any(source is one or sink is one for one in self.closed):
+                if not any(source is one for one in self.closed):
                     raise
             await self._end(sink)
         except Exception as error:
