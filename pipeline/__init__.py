@@ -9,6 +9,7 @@ The names that need trio are loaded on first use, so that stages and `Engine` wo
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from ._chain import Codec, Duplex, Inbound, Outbound, Passthrough
@@ -82,9 +83,7 @@ def __getattr__(name: str) -> Any:
     """Load a name that needs trio on first use."""
     if name not in _NEEDS_TRIO:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_NEEDS_TRIO[name]}"), name)
+    value = getattr(importlib.import_module(f"{__name__}.{_NEEDS_TRIO[name]}"), name)
     globals()[name] = value
     return value
 

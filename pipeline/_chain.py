@@ -13,9 +13,9 @@ from __future__ import annotations
 import types
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, overload
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import TypeVar
 
 from ._errors import StageInUseError
 from ._stage import END, In, Out, Reply, Stage, can_process, remember_call, results_of, shown_call
@@ -146,9 +146,7 @@ class Passthrough(_Pair):
     inbound: Inbound[Any, Any] | None
     outbound: Outbound[Any, Any] | None
 
-    def __init__(
-        self, inbound: Inbound[Any, Any] | None = None, outbound: Outbound[Any, Any] | None = None
-    ) -> None:
+    def __init__(self, inbound: Inbound[Any, Any] | None = None, outbound: Outbound[Any, Any] | None = None) -> None:
         self.inbound = inbound
         self.outbound = outbound
 
@@ -173,7 +171,7 @@ class Chain(Duplex[WireIn, ClientIn, ClientOut, WireOut]):
         self.outbound = OutboundChain(_halves(parts, "outbound"))
 
     def __repr__(self) -> str:
-        return " | ".join(map(repr, self.parts))
+        return _drawn(self.parts)
 
 
 class PassthroughChain(Passthrough):
@@ -183,7 +181,8 @@ class PassthroughChain(Passthrough):
         super().__init__(InboundChain(_halves(parts, "inbound")), OutboundChain(_halves(parts, "outbound")))
         self.parts = parts
 
-    __repr__ = Chain.__repr__
+    def __repr__(self) -> str:
+        return _drawn(self.parts)
 
 
 class _StageChain(Stage[Any, Any]):
@@ -222,7 +221,8 @@ class _StageChain(Stage[Any, Any]):
         for stage in self._in_order():
             stage.close()
 
-    __repr__ = Chain.__repr__
+    def __repr__(self) -> str:
+        return _drawn(self.parts)
 
 
 class InboundChain(_StageChain, Inbound[Any, Any]):
@@ -237,6 +237,11 @@ class OutboundChain(_StageChain, Outbound[Any, Any]):
 
     def _in_order(self) -> tuple[Stage[Any, Any], ...]:
         return _halves(self.parts, "outbound")[::-1]
+
+
+def _drawn(parts: tuple[Any, ...]) -> str:
+    """The chain as it is written."""
+    return " | ".join(map(repr, parts))
 
 
 async def _run_through(stages: Sequence[Stage[Any, Any]], items: list[Any]) -> list[Any]:

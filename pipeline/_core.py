@@ -92,7 +92,7 @@ class Engine(Generic[ClientIn, ClientOut]):
         self._inbound = Flow(inbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
         self._outbound = Flow(outbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
         self._inbound.other, self._outbound.other = self._outbound, self._inbound
-        self._inbound.on_news = self._outbound.on_news = lambda: self.on_news()
+        self._inbound.on_news = self._outbound.on_news = self._tell_news
         self._slots = sorted(inbound + outbound, key=lambda slot: slot.place.number)
         self._timed = [slot for slot in self._slots if slot.timed]
         self._gates = [half for slot in outbound for half in slot.gates]
@@ -455,6 +455,9 @@ class Engine(Generic[ClientIn, ClientOut]):
         if not self.eof_sent and not self._outbound.ended:
             self.eof_sent = True
             self._outbound.put(END)
+
+    def _tell_news(self) -> None:
+        self.on_news()
 
     def _check_outbound(self) -> None:
         if self.outbound_error is not None:

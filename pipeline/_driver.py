@@ -24,9 +24,9 @@ from ._core import WRITE_BYTES, Engine
 from ._errors import HalfCloseError, PipelineError
 from ._flow import NEED_INPUT, WOULD_WAIT, Mark, Waiting
 from ._items import size_of
-from ._news import Newsroom, briefly, closed_error
-from ._stage import END
+from ._news import Newsroom, briefly
 from ._quick import QuickSend
+from ._stage import END
 from ._transport import SocketWriter, Wire
 
 NOTHING: Final = Mark.NOTHING

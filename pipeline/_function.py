@@ -11,8 +11,8 @@ from typing_extensions import TypeVar
 from ._chain import Inbound, Outbound
 from ._stage import In, Out, Result, Stage
 
-A = TypeVar("A")
-B = TypeVar("B")
+A = TypeVar("A", default=Any)
+B = TypeVar("B", default=Any)
 
 
 class _FunctionStage(Stage[In, Out]):
@@ -56,10 +56,10 @@ def _is_async(function: object) -> bool:
 
 
 @overload
-def inbound(function: Callable[[A], Awaitable[Result[B]]]) -> Inbound[A, B]: ...
-@overload
 def inbound(function: Callable[[A], Result[B]]) -> Inbound[A, B]: ...
-def inbound(function: Callable[[A], Any]) -> Inbound[A, B]:
+@overload
+def inbound(function: Callable[[A], Awaitable[Result[B]]]) -> Inbound[A, B]: ...
+def inbound(function: Callable[[A], Any]) -> Inbound[A, Any]:
     """Make an inbound stage of a plain or async function item → items; also as a decorator.
 
     in:  "a b"        inbound(str.split)        out:  "a"  "b"
@@ -71,10 +71,10 @@ def inbound(function: Callable[[A], Any]) -> Inbound[A, B]:
 
 
 @overload
-def outbound(function: Callable[[A], Awaitable[Result[B]]]) -> Outbound[A, B]: ...
-@overload
 def outbound(function: Callable[[A], Result[B]]) -> Outbound[A, B]: ...
-def outbound(function: Callable[[A], Any]) -> Outbound[A, B]:
+@overload
+def outbound(function: Callable[[A], Awaitable[Result[B]]]) -> Outbound[A, B]: ...
+def outbound(function: Callable[[A], Any]) -> Outbound[A, Any]:
     """Make an outbound stage of a plain or async function item → items; also as a decorator.
 
     in:  "a b"        outbound(str.split)        out:  "a"  "b"

@@ -28,14 +28,16 @@ from ._transport import Transport, Wire
 Received = TypeVar("Received", covariant=True, default=Any)
 Sent = TypeVar("Sent", contravariant=True, default=Any)
 
+T = TypeVar("T")
+
 YIELD_AFTER: Final = 1000
 """`async for` passes through the scheduler after so many items, or as many KiB, of what one read became."""
 
 
 class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
-    """A chain attached to a transport, as a trio channel; use it with `async with`.
+    r"""A chain attached to a transport, as a trio channel; use it with `async with`.
 
-    wire  b'{"id": 1}\\n'  ─►  LineFramer() | JSONCodec()  ─►  receive() -> {"id": 1}
+    wire  b'{"id": 1}\n'  ─►  LineFramer() | JSONCodec()  ─►  receive() -> {"id": 1}
 
     The stages run inside the calls: there is no task and no queue, and what nobody receives is not
     read. One task may receive while others send.
@@ -221,9 +223,9 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         return item
 
     def batches(self) -> AsyncIterator[list[Received]]:
-        """Iterate over lists of items: all that came of one read, or a part of it.
+        r"""Iterate over lists of items: all that came of one read, or a part of it.
 
-        wire  b"a\\nb\\nc"        async for batch in p.batches()        [b"a", b"b"]
+        wire  b"a\nb\nc"        async for batch in p.batches()        [b"a", b"b"]
 
         A list has at most 1,000 items, or 1 MiB; it is never empty. Errors and cancellation as in
         `receive`; items before an error come first.
@@ -454,16 +456,16 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         return stream
 
 
-class _Batches(AsyncIterator[list[Received]]):
+class _Batches(AsyncIterator[list[T]]):
     """See `Pipeline.batches`."""
 
-    def __init__(self, pipeline: Pipeline[Received, Any]) -> None:
+    def __init__(self, pipeline: Pipeline[T, Any]) -> None:
         self._pipeline = pipeline
 
-    def __aiter__(self) -> _Batches[Received]:
+    def __aiter__(self) -> _Batches[T]:
         return self
 
-    async def __anext__(self) -> list[Received]:
+    async def __anext__(self) -> list[T]:
         try:
             return await self._pipeline._receive_batch()
         except trio.EndOfChannel:

@@ -7,16 +7,17 @@ import logging
 import math
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias
 
 import trio
+from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, places_of
 from ._errors import StageTimeoutError
 from ._pipeline import Pipeline
 
-R = TypeVar("R")
-S = TypeVar("S")
+R = TypeVar("R", default=Any)
+S = TypeVar("S", default=Any)
 
 Chain: TypeAlias = "Duplex[bytes, R, S, bytes] | Inbound[bytes, R] | Outbound[S, bytes] | Passthrough"
 

@@ -18,9 +18,9 @@ import inspect
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias
 
-from typing_extensions import Self, TypeVar
+from typing_extensions import TypeVar
 
 from ._errors import StageReturnError
 
@@ -215,7 +215,7 @@ def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[
 
 def _what_is_wrong(result: object) -> str:
     if result is None:
-        return "returned None. For \"nothing yet\" return (); for one item return [item]"
+        return 'returned None. For "nothing yet" return (); for one item return [item]'
     if inspect.isasyncgen(result):
         return "is an async generator (`async def` with `yield`). Return the items: return [item], or a plain generator"
     if inspect.iscoroutine(result):

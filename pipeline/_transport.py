@@ -20,9 +20,12 @@ from ._flow import Mark
 from ._stage import END
 
 Transport: TypeAlias = (
-    "trio.abc.SendStream | trio.abc.ReceiveStream | trio.abc.SendChannel[Any] | trio.abc.ReceiveChannel[Any]"
-    " | tuple[trio.abc.ReceiveStream, trio.abc.SendStream]"
-    " | tuple[trio.abc.ReceiveChannel[Any], trio.abc.SendChannel[Any]]"
+    trio.abc.SendStream
+    | trio.abc.ReceiveStream
+    | trio.abc.SendChannel[Any]
+    | trio.abc.ReceiveChannel[Any]
+    | tuple[trio.abc.ReceiveStream, trio.abc.SendStream]
+    | tuple[trio.abc.ReceiveChannel[Any], trio.abc.SendChannel[Any]]
 )
 """A stream, a channel, one half of either, or two halves: (the one to receive from, the one to send to)."""
 

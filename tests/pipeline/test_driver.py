@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Duplex, Inbound, Outbound, Pipeline, PipelineError, Reply
+from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply
 from tests.pipeline.parts import Answers, Handshake, Lines, Waits, WaitsOut, Window, cancelled_at, tcp_pair
 
 MEGABYTE = 1_000_000
@@ -33,7 +33,7 @@ class Owes(Inbound[bytes, bytes]):
         yield item
 
 
-# ---- replies (P14, S6)
+# ---- replies: P14 and S6
 
 
 @pytest.mark.real_time
@@ -71,7 +71,6 @@ async def test_both_peers_send_and_answer_and_nobody_stands_still(size: int) -> 
 @pytest.mark.real_time
 async def test_both_peers_owe_replies_while_the_kernel_is_full() -> None:
     """With nobody sending, 60 kB of replies on either side go out although all buffers were full."""
-
     pong = b"pong" + b"." * 60_000
     got: list[bytes] = []
 
@@ -210,7 +209,7 @@ async def _all_of(stream: trio.abc.ReceiveStream) -> bytes:
     return b"".join([chunk async for chunk in stream])
 
 
-# ---- gates (S7)
+# ---- gates: S7
 
 
 async def test_a_send_waits_at_a_closed_window_and_goes_on_in_the_same_task() -> None:
@@ -367,7 +366,7 @@ async def test_a_peer_that_leaves_during_the_handshake() -> None:
             pytest.fail("entered")
 
 
-# ---- timers (S12)
+# ---- timers: S12
 
 
 class Idle(Inbound[bytes, bytes]):
@@ -505,7 +504,7 @@ async def test_a_send_at_a_gate_runs_timers() -> None:
     assert b"one\n" == await there.receive_some()
 
 
-# ---- pause and poll (S13)
+# ---- pause and poll: S13
 
 
 class Cycle(Duplex[bytes, bytes, bytes, bytes]):

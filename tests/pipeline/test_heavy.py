@@ -22,8 +22,7 @@ HERE = Path(__file__).parent
 
 def resident_bytes(pid: int | str = "self") -> int:
     """How much memory a process occupies now."""
-    with open(f"/proc/{pid}/statm") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.full
@@ -40,18 +39,21 @@ async def test_a_slow_consumer_of_a_gibibyte_does_not_grow() -> None:
             await stream.send_all(block)
         await stream.send_eof()
 
-    async with tcp_pair() as (here, there):
-        async with Pipeline(here, LineFramer()) as pipeline, trio.open_nursery() as nursery:
-            nursery.start_soon(sender, there)
-            received = 0
-            assert line == await pipeline.receive()
-            await trio.sleep(0.5)  # the sender fills all the buffers that there are
-            before = resident_bytes()
-            async for item in pipeline:
-                received += len(item) + 1
-                if received % (64 * MEBIBYTE) < 4096:
-                    await trio.sleep(0.02)
-                    highest = max(highest, resident_bytes())
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, LineFramer()) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(sender, there)
+        received = 0
+        assert line == await pipeline.receive()
+        await trio.sleep(0.5)  # the sender fills all the buffers that there are
+        before = resident_bytes()
+        async for item in pipeline:
+            received += len(item) + 1
+            if received % (64 * MEBIBYTE) < 4096:
+                await trio.sleep(0.02)
+                highest = max(highest, resident_bytes())
     print(f"\n1 GiB to a slow consumer: memory grew by {(highest - before) / MEBIBYTE:.2f} MiB")
     assert total == received + 4096
     assert highest - before < 8 * MEBIBYTE

@@ -21,6 +21,7 @@ from pipeline import (
     outbound,
 )
 from pipeline.testing import check_cancellation, check_channel
+from stages import Tap
 from tests.pipeline import wires
 from tests.pipeline.parts import Answers, Join, Lines, Split, Waits, WaitsOut, cancelled_at, tcp_pair
 
@@ -174,7 +175,7 @@ async def test_an_error_behind_items_of_a_batch_comes_after_them() -> None:
 async def test_what_nobody_asked_for_has_not_passed_the_taps() -> None:
     """Depth first: a tap behind the framer sees an item when it is received, not before."""
     seen: list[bytes] = []
-    tap = inbound(lambda item: [seen.append(item) or item])  # type: ignore[func-returns-value]
+    tap = Tap(lambda direction, item: seen.append(item))
     async with Pipeline(Recording(b"a\nb\nc\n"), Lines() | tap) as pipeline:
         await pipeline.receive()
         assert [b"a"] == seen
@@ -411,7 +412,7 @@ async def test_marks_cannot_be_sent() -> None:
             await pipeline.send(Reply(b"x"))  # type: ignore[arg-type]
 
 
-# ---- merged writes (P4)
+# ---- merged writes: P4
 
 
 async def test_merged_writes_go_out_when_a_receive_would_wait() -> None:
@@ -586,7 +587,7 @@ async def test_a_pipeline_keeps_trios_contract_over_tls() -> None:
     await check_channel(_tls, items=BYTES, both_ways=True)
 
 
-# ---- cancellation at every checkpoint, both directions (S5, P10)
+# ---- cancellation at every checkpoint, both directions: S5, P10
 
 
 class Twice(Inbound[bytes, bytes]):
