@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent.parent
 SAMPLES = Path(__file__).parent
 
 PYRIGHT_RULES = {
-    "arg-type": {"reportArgumentType"},
+    "arg-type": {"reportArgumentType", "reportCallIssue"},
     "assignment": {"reportAssignmentType"},
     "list-item": {"reportArgumentType"},
     "misc": {"reportArgumentType"},
