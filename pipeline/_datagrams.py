@@ -29,9 +29,7 @@ class Datagrams(trio.abc.Channel[Datagram]):
         if not isinstance(socket, trio.socket.SocketType):
             raise TypeError(f"{socket!r} is no trio socket: give trio.socket.from_stdlib_socket(socket)")
         if socket.type != trio.socket.SOCK_DGRAM:
-            raise TypeError(
-                f"{socket!r} is not SOCK_DGRAM; a stream socket is a transport as trio.SocketStream(socket)"
-            )
+            raise TypeError(f"{socket!r} is not SOCK_DGRAM; for a stream socket give trio.SocketStream(socket)")
         if max_bytes < 1:
             raise ValueError(f"max_bytes is {max_bytes}; a datagram needs room: give 1 or more")
         self.socket, self._max_bytes = socket, max_bytes

@@ -43,15 +43,15 @@ async def test_datagrams_come_as_they_were_sent() -> None:
 
 async def test_under_a_pipeline() -> None:
     """An empty datagram is an item, and one item is one datagram."""
-    async with two() as (near, address, far, far_address):
-        async with (
-            Pipeline(near, outbound(lambda data: [(data, far_address), (b"", far_address)])) as sender,
-            Pipeline(far, inbound(lambda datagram: [datagram[0]])) as receiver,
-        ):
-            await sender.send(b"x")
-            await sender.send(b"y")
+    async with (
+        two() as (near, _, far, far_address),
+        Pipeline(near, outbound(lambda data: [(data, far_address), (b"", far_address)])) as sender,
+        Pipeline(far, inbound(lambda datagram: [datagram[0]])) as receiver,
+    ):
+        await sender.send(b"x")
+        await sender.send(b"y")
 
-            assert [b"x", b"", b"y", b""] == [await receiver.receive() for _ in range(4)]
+        assert [b"x", b"", b"y", b""] == [await receiver.receive() for _ in range(4)]
 
 
 async def test_a_cancelled_receive_loses_nothing() -> None:
@@ -67,7 +67,7 @@ async def test_a_cancelled_receive_loses_nothing() -> None:
 
 async def test_a_longer_datagram_is_cut() -> None:
     """To max_bytes, by the system."""
-    async with two() as (near, address, far, far_address):
+    async with two() as (near, _, far, far_address):
         await near.send((b"abcdef", far_address))
 
         assert b"abcd" == (await Datagrams(far.socket, max_bytes=4).receive())[0]
@@ -84,7 +84,7 @@ async def test_what_the_system_refuses() -> None:
 
 async def test_nobody_at_the_other_end() -> None:
     """Where the socket is connected, the next call says that an earlier datagram was refused."""
-    async with two() as (near, address, far, far_address):
+    async with two() as (near, _, far, far_address):
         await near.socket.connect(far_address)
         await far.aclose()
         await near.send((b"x", far_address))

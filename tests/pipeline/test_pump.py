@@ -191,7 +191,7 @@ async def test_a_side_that_somebody_else_closes_is_an_error() -> None:
 
 async def test_it_can_be_cancelled() -> None:
     """Both directions end; closing the sides is the caller's."""
-    near, far = trio.testing.memory_stream_pair()
+    near, _ = trio.testing.memory_stream_pair()
     other, _ = trio.testing.memory_stream_pair()
     with trio.move_on_after(1) as scope:
         await pump(Pipeline(near, Passthrough()), Pipeline(other, Passthrough()))

@@ -190,7 +190,7 @@ async def test_a_tls_handshake_that_never_comes(caplog: pytest.LogCaptureFixture
 @pytest.mark.real_time
 async def test_at_max_connections_it_stops_accepting() -> None:
     """The next one is served when a place is free; one that failed frees its place too."""
-    served: list[int] = []
+    served: list[bytes] = []
 
     async def handler(pipeline: Pipeline[Any, Any]) -> None:
         served.append(await pipeline.receive())
@@ -365,6 +365,7 @@ async def winding_down(handler: Any, *sent: bytes, grace_seconds: float) -> Asyn
         streams = []
         for data in sent:
             streams.append(await connect(listener.socket.getsockname()[1]))
+            small_buffers(streams[-1])
             await streams[-1].send_all(data)
         await trio.testing.wait_all_tasks_blocked(0.01)
         scope.cancel()
@@ -493,7 +494,6 @@ async def test_the_last_words_of_a_handler_arrive_although_the_peer_goes_on_send
 
     full, sent = trio.Event(), trio.Event()
     async with winding_down(handler, b"x\n", grace_seconds=5) as (stream,):
-        small_buffers(stream)
         await full.wait()
         await stream.send_all(b"unread" * 1000)
         wire = b""

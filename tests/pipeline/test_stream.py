@@ -199,7 +199,7 @@ async def test_replies_and_waiting_for_room_do_not_disturb_each_other(first: str
         await pipeline.__aenter__()
         await far.send_all(b"ping")
         async with trio.open_nursery() as nursery, trio.open_nursery() as waiting:
-            calls = [stream.wait_send_all_might_not_block, stream.receive_some]
+            calls: list[Any] = [stream.wait_send_all_might_not_block, stream.receive_some]
             for call in calls if first == "wait" else calls[::-1]:
                 (waiting if call == calls[0] else nursery).start_soon(call)
                 await trio.testing.wait_all_tasks_blocked(0.005)

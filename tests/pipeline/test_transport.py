@@ -275,7 +275,12 @@ async def test_on_a_stream_an_empty_read_is_the_end() -> None:
     """No stage sees it as an item."""
     near, far = trio.testing.memory_stream_pair()
     seen: list[bytes] = []
-    async with Pipeline(near, inbound(lambda item: seen.append(item) or [item])) as pipeline:
+
+    def note(item: bytes) -> list[bytes]:
+        seen.append(item)
+        return [item]
+
+    async with Pipeline(near, inbound(note)) as pipeline:
         await far.send_all(b"x")
         await far.send_eof()
 
