@@ -82,10 +82,13 @@ async def show_conversation() -> int:
         port = listener.socket.getsockname()[1]
         heading(f"2  A conversation with the chat server on {HOST}:{port}, as its client and its tap see it")
         wrong = len(CONVERSATION)
-        with trio.move_on_after(SECONDS) as scope:
-            wrong = await converse(port)
-        if scope.cancelled_caught:
+        try:
+            with trio.fail_after(SECONDS):
+                wrong = await converse(port)
+        except trio.TooSlowError:
             print(colour("31", f"    no answer within {SECONDS} seconds"))
+        except trio.BrokenResourceError as error:
+            print(colour("31", f"    {error}"))
         nursery.cancel_scope.cancel()
     return wrong
 

@@ -1,0 +1,141 @@
+"""The example programs, run as their users run them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from tests.code_blocks import ROOT
+
+SECONDS = 10
+"""What a program or a reply may take before a test fails; a hundred times what it takes."""
+
+
+def run(*command: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with these arguments from the repository's root, to its end; warnings are errors."""
+    return subprocess.run(
+        [sys.executable, "-W", "error", *command],
+        cwd=ROOT,
+        env=_environment(**environment),
+        input=stdin,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+class Server:
+    """A running example server, whose output is read all the time: with a full pipe it would stand still.
+
+    Attributes:
+        greeting: its first line.
+        port: where it listens.
+    """
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdout is not None
+        self._process, self._output = process, process.stdout
+        self.greeting = self._output.readline()
+        port = re.search(r"127\.0\.0\.1:(\d+)", self.greeting)
+        assert port, self.greeting + self._output.read()
+        self.port = int(port[1])
+        self._printed: list[str] = []
+        self._reading = threading.Thread(target=lambda: self._printed.extend(self._output), daemon=True)
+        self._reading.start()
+
+    def stop(self) -> str:
+        """Press Ctrl+C; return what the server printed since its greeting.
+
+        Raises:
+            AssertionError: it did not end in good order.
+        """
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=SECONDS)
+        self._reading.join(SECONDS)
+        printed = "".join(self._printed)
+        assert self._process.returncode == 0, printed
+        return printed
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        self._process.kill()
+        self._process.wait()
+        self._reading.join(SECONDS)
+        self._output.close()
+
+
+@contextmanager
+def serving(*command: str) -> Iterator[Server]:
+    """An example server; it prints the port it became on its first line."""
+    process = subprocess.Popen(
+        [sys.executable, "-W", "error", *command],
+        cwd=ROOT,
+        env=_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+    server = Server(process)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+class Client:
+    """A plain socket, as telnet or nc would have it."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.socket.close()
+
+    def write(self, *pieces: bytes) -> None:
+        """Send each piece as a segment of its own."""
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
+        for piece in pieces:
+            self.socket.sendall(piece)
+
+    def read(self, size: int) -> bytes:
+        """Read so many bytes; fewer if the stream ends before."""
+        received = b""
+        while len(received) < size and (data := self.socket.recv(size - len(received))):
+            received += data
+        return received
+
+    def read_to_end(self) -> bytes:
+        """Read until the server closes."""
+        return self.read(1 << 20)
+
+    def end(self) -> None:
+        """Half-close: this client has nothing more to say."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def vanish(self) -> None:
+        """Break the connection off with a reset, as a machine does that was switched off and on."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+
+def one_by_one(data: bytes) -> list[bytes]:
+    """Each byte for itself."""
+    return [bytes([byte]) for byte in data]
+
+
+def _environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **more}

@@ -1,0 +1,16 @@
+"""test_a_stage.py: a plain pytest file, run as such."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples.programs import run
+
+
+@pytest.mark.parametrize("command", [["-m", "pytest"], []], ids=["pytest", "alone"])
+def test_passes(command: list[str]) -> None:
+    """None of this repository's own settings is needed."""
+    options = ["-c", "/dev/null", "-p", "no:cacheprovider"] if command else []
+    done = run(*command, *options, "examples/test_a_stage.py")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "9 passed" in done.stdout
