@@ -478,6 +478,7 @@ async def test_a_handler_that_fails_when_it_is_cancelled_is_logged(caplog: pytes
 
 
 @pytest.mark.real_time
+@pytest.mark.xfail(strict=True, reason="the end that a drained handler sees counts as read from the transport")
 async def test_the_last_words_of_a_handler_arrive_although_the_peer_goes_on_sending() -> None:
     """Seeing the end while the server winds down does not mean that the peer has ended."""
     filled = 0
@@ -500,6 +501,7 @@ async def test_the_last_words_of_a_handler_arrive_although_the_peer_goes_on_send
         while not sent.is_set():
             wire += await stream.receive_some(1000)
             await trio.testing.wait_all_tasks_blocked()
+        await stream.send_all(b"more" * 1000)
         await trio.testing.wait_all_tasks_blocked(0.01)
         wire += await read_all(stream)
 
