@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from tests.code_blocks import ROOT, CodeBlock, code_blocks
 
 README = ROOT / "README.md"
 PROGRAMS = code_blocks(README, "python")
+BLOCKS = code_blocks(README, "python", "sh", "text")
+OUTPUTS = [(one, two) for one, two in pairwise(BLOCKS) if one.language == "python" and two.language == "text"]
 COMMANDS = [
     shlex.split(line.removeprefix("$ "), comments=True)
     for block in code_blocks(README, "sh", "shell", "bash", "console")
@@ -37,8 +40,10 @@ def test_first_program_is_short() -> None:
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=str)
-def test_program_runs(program: CodeBlock, tmp_path: Path) -> None:
-    program.run(tmp_path)
+def test_program_runs_and_prints_what_is_shown_below_it(program: CodeBlock, tmp_path: Path) -> None:
+    """A `text` block is the output of the program before it; one without prints nothing."""
+    shown = [output.text for before, output in OUTPUTS if before == program]
+    assert "".join(shown) == program.run(tmp_path)
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
