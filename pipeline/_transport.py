@@ -108,19 +108,21 @@ class StreamWriter:
         """
         piece = data[:PIECE_BYTES]
         failed: Exception | None = None
-        async with trio.open_nursery() as nursery:
-            with trio.CancelScope(shield=True) as scope:
-                nursery.start_soon(_hurry_when_cancelled, scope)
-                try:
-                    await self.resource.send_all(piece)
-                    wrote(len(piece))
-                except Exception as error:
-                    failed = error
-            nursery.cancel_scope.cancel()
-        if failed is not None:
-            raise failed
-        if scope.cancelled_caught:
-            raise trio.BrokenResourceError("a write was cancelled, and how much of it went out is unknown")
+        try:
+            async with trio.open_nursery() as nursery:
+                with trio.CancelScope(shield=True) as scope:
+                    nursery.start_soon(_hurry_when_cancelled, scope)
+                    try:
+                        await self.resource.send_all(piece)
+                        wrote(len(piece))
+                    except Exception as error:
+                        failed = error
+                if scope.cancelled_caught:
+                    failed = trio.BrokenResourceError("a write was cancelled, and how much of it went out is unknown")
+                nursery.cancel_scope.cancel()
+        finally:
+            if failed is not None:  # it counts more than the cancellation, which shows again at the next checkpoint
+                raise failed
 
     async def write(self, data: Any, wrote: Wrote) -> None:
         await self.resource.send_all(data)

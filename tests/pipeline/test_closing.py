@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Inbound, Passthrough, Pipeline, Reply, outbound
+from pipeline import Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
 from tests.pipeline.wires import (
     Clogged,
     Closing,
@@ -31,6 +32,13 @@ class Waits(Inbound[Any, Any]):
         with trio.move_on_after(3600):
             await trio.sleep_forever()
         return [item]
+
+
+class Refuses(Outbound[bytes, bytes]):
+    """Refuses an item."""
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        raise ValueError("not this one")
 
 
 async def test_a_block_that_ended_well_lets_the_stages_finish() -> None:
@@ -352,7 +360,6 @@ async def test_a_cancelled_aclose_wakes_a_task_inside_a_stage_that_waits() -> No
             await pipeline.aclose()
 
 
-@pytest.mark.xfail(strict=True, reason="Slot.drop() closes a coroutine that a task is suspended in")
 async def test_a_stage_that_cannot_be_cancelled_holds_closing_up_for_its_time_only() -> None:
     """The pipeline is closed after close_seconds; the stage goes on to its own end."""
     ended = False
@@ -450,6 +457,32 @@ async def test_a_peer_that_reset_the_connection_is_no_error_when_nothing_is_left
         await trio.aclose_forcefully(far)  # with unread input: a reset
         with pytest.raises(trio.BrokenResourceError):
             await pipeline.receive()
+
+
+@pytest.mark.real_time
+@pytest.mark.xfail(strict=True, reason="an error of closing's own write is taken for a consequence of closing")
+async def test_a_peer_that_reset_the_connection_is_an_error_when_something_is_left_to_write() -> None:
+    """What was merged does not get lost silently."""
+    near, far = await tcp_pair()
+    with pytest.raises(trio.BrokenResourceError):
+        async with Pipeline(near, Passthrough(), merge_writes=True) as pipeline:
+            await far.send_all(b"x")
+            assert b"x" == await pipeline.receive()
+            await pipeline.send(b"merged")
+            await far.send_all(b"unread")
+            far.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await far.aclose()
+
+
+async def test_an_error_that_receive_met_when_it_wrote_is_raised_by_aclose() -> None:
+    """Nobody has seen it before."""
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, Refuses() | inbound(lambda item: [Reply(b"refused"), item]))
+    await far.send_all(b"x")
+
+    assert b"x" == await pipeline.receive()
+    with pytest.raises(ValueError, match="not this one"):
+        await pipeline.aclose()
 
 
 async def test_a_block_that_raised_sends_no_close_notify() -> None:

@@ -15,7 +15,17 @@ import trio.testing
 
 from pipeline import Inbound, Passthrough, Pipeline, StageInUseError, open_tcp_pipeline, serve_tcp
 from pipeline._serve import _accept, _Server
-from tests.pipeline.wires import Closing, Lines, clog, read_all, small_buffers, tcp_pair, tls_contexts, unix_pair
+from tests.pipeline.wires import (
+    Closing,
+    Lines,
+    both_closed,
+    clog,
+    read_all,
+    small_buffers,
+    tcp_pair,
+    tls_contexts,
+    unix_pair,
+)
 
 
 def lines() -> Passthrough:
@@ -182,6 +192,18 @@ async def test_a_tls_handshake_that_never_comes(caplog: pytest.LogCaptureFixture
         assert b"" == await read_all(stream)
 
     assert "not ready within 0.05 seconds" in caplog.text
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_has_gone_before_it_is_served(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says so where its address would be."""
+    near, far = await tcp_pair()
+    await far.aclose()
+    near.socket.close()
+    async with accepting(echo, Listener(near)):
+        await trio.testing.wait_all_tasks_blocked(0.01)
+
+    assert "the connection from a peer that has gone failed and was closed" in caplog.text
 
 
 # ---- how many at a time
@@ -362,17 +384,16 @@ async def winding_down(handler: Any, *sent: bytes, grace_seconds: float) -> Asyn
             await serve_until(handler, scope, task_status, grace_seconds=grace_seconds)
 
         (listener,) = await nursery.start(serve)
-        streams = []
+        streams: list[trio.SocketStream] = []
         for data in sent:
             streams.append(await connect(listener.socket.getsockname()[1]))
             small_buffers(streams[-1])
             await streams[-1].send_all(data)
         await trio.testing.wait_all_tasks_blocked(0.01)
         scope.cancel()
-        with trio.fail_after(1):
-            yield streams
-        for stream in streams:
-            await stream.aclose()
+        async with both_closed(*streams):
+            with trio.fail_after(1):
+                yield streams
 
 
 @pytest.mark.real_time
@@ -478,7 +499,6 @@ async def test_a_handler_that_fails_when_it_is_cancelled_is_logged(caplog: pytes
 
 
 @pytest.mark.real_time
-@pytest.mark.xfail(strict=True, reason="the end that a drained handler sees counts as read from the transport")
 async def test_the_last_words_of_a_handler_arrive_although_the_peer_goes_on_sending() -> None:
     """Seeing the end while the server winds down does not mean that the peer has ended."""
     filled = 0

@@ -522,6 +522,83 @@ async def test_an_interrupt_does_not_disturb_replies_that_wait_for_room() -> Non
         await pipeline.aclose()
 
 
+@pytest.mark.real_time
+async def test_an_interrupt_does_not_disturb_a_send_that_waits_for_room() -> None:
+    """It looks again, and goes on waiting."""
+    near, far = await tcp_pair()
+    pipeline = Pipeline(near, Passthrough())
+    async with both_closed(near, far):
+        await pipeline.__aenter__()
+        filled = await clog(near)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.send, b"sent")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            pipeline._driver.wire.interrupt()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            wire = b""
+            while len(wire) < filled + 4:
+                wire += await far.receive_some()
+        assert wire.endswith(b"xsent")
+
+
+@pytest.mark.real_time
+@pytest.mark.xfail(strict=True, reason="replies that wait for room when the pipeline is closed are dropped")
+async def test_closing_ends_a_wait_for_room_on_a_socket() -> None:
+    """Of a receive that owes replies; nothing is left waiting."""
+    near, far = await tcp_pair()
+    pipeline = Pipeline(near, Answers(), close_seconds=0.05)
+    async with far:
+        await pipeline.__aenter__()
+        await clog(near)
+        await far.send_all(b"ping")
+        async with trio.open_nursery() as nursery:
+
+            async def receive() -> None:
+                with pytest.raises(trio.ClosedResourceError):
+                    await pipeline.receive()
+
+            nursery.start_soon(receive)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            with pytest.raises(trio.BrokenResourceError, match="with 4 bytes unwritten"):
+                await pipeline.aclose()
+
+
+async def test_a_reply_to_a_transport_that_is_broken_breaks_outbound_only() -> None:
+    """What was received is delivered; the next send raises the transport's error."""
+    (there, from_there), (back, from_back) = (trio.testing.memory_stream_one_way_pair() for _ in range(2))
+    pipeline = Pipeline((from_there, back), inbound(lambda item: [Reply(b"pong"), item]))
+    await from_back.aclose()
+    await there.send_all(b"ping")
+
+    assert b"ping" == await pipeline.receive()
+    with pytest.raises(trio.BrokenResourceError):
+        await pipeline.send(b"x")
+
+
+async def test_a_cancelled_reply_that_the_peer_takes_half_of_breaks_outbound() -> None:
+    """The receive ends soon after it was cancelled; how much went out is unknown."""
+    near, far = trio.testing.lockstep_stream_pair()
+    pipeline = Pipeline(near, Answers())
+    await pipeline.__aenter__()
+    async with trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+
+        async def receive() -> None:
+            with scope:
+                await pipeline.receive()
+
+        nursery.start_soon(receive)
+        await far.send_all(b"ping")
+        assert b"p" == await far.receive_some(1)
+        await trio.testing.wait_all_tasks_blocked()
+        scope.cancel()
+
+    assert scope.cancelled_caught
+    assert trio.current_time() < 5
+    with pytest.raises(trio.BrokenResourceError, match="a write was cancelled, and how much of it went out is unknown"):
+        await pipeline.send(b"x")
+
+
 async def _ignore(call: Any) -> None:
     await call()
 
