@@ -11,7 +11,7 @@ client, it is associative, and everything that can be known to be wrong with it 
 from __future__ import annotations
 
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 
@@ -214,7 +214,7 @@ class _StageChain(Stage[Any, Any]):
         items: list[Any] = []
         for stage in self._in_order():
             items = await _run_through([stage], items)
-            items += await stage.finish()
+            items += results_of(stage, "finish", await stage.finish())
         return items
 
     def close(self) -> None:
@@ -315,6 +315,8 @@ def _halves(parts: tuple[Any, ...], side: str) -> tuple[Stage[Any, Any], ...]:
 
 def _place(number: int, part: Any, total: int) -> Place:
     where = f"stage {number} of {total}"
+    if isinstance(part, Outbound) and issubclass(type(part), Inbound):
+        raise TypeError(f"{where}, {part!r}, is Inbound and Outbound at once: make two stages and a Duplex of them")
     if isinstance(part, Inbound):
         place = Place(number, part, part, None)
     elif isinstance(part, Outbound):
@@ -368,8 +370,9 @@ def _refuse_used(place: Place, half: Stage[Any, Any], total: int, seen: dict[int
     seen[id(half)] = place
 
 
-def claim(place: Place) -> None:
-    """Mark a place's stages as belonging to a pipeline, for good."""
+def claim(place: Place, clock: Callable[[], float]) -> None:
+    """Mark a place's stages as belonging to a pipeline, for good; they read its clock from now on."""
     for half in (place.inbound, place.outbound):
         if half is not None and not half.shareable:
-            half._used = True
+            object.__setattr__(half, "_used", True)  # it may be a frozen dataclass
+            object.__setattr__(half, "_clock", clock)

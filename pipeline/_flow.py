@@ -8,21 +8,24 @@ event loop. The loop is `Flow.advance`; it keeps these promises:
 2. Lazy: results are pulled one by one, and only when somebody asks for the next item (S1).
 3. An item is in exactly one place: in an inbox, inside a call, among untaken results, or out.
    A call that was cancelled puts its item back (S5).
+4. What a stage returned in one list stays together: a reply of a stage further down, which another
+   task let in meanwhile, waits until the list is through, unless a gate holds it up.
 """
 
 from __future__ import annotations
 
 import enum
-import inspect
-import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Generator
-from typing import Any, Final, NoReturn, cast
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
-from ._errors import PipelineError, StageReturnError
-from ._items import show_item, size_of
+from ._call import Waiting, call, cut, described, fail, raise_failure, returned
+from ._errors import PipelineError
+from ._items import size_of
 from ._slot import Slot
-from ._stage import END, Reply, Stage, results_of
+from ._stage import END, Reply, results_of
+
+__all__ = ["BLOCKED", "NEED_INPUT", "WOULD_WAIT", "Flow", "Mark", "NeedInput", "Waiting"]
 
 
 class NeedInput(enum.Enum):
@@ -51,47 +54,6 @@ WOULD_WAIT: Final = Mark.WOULD_WAIT
 _NOTHING: Final = Mark.NOTHING
 
 
-class Waiting:
-    """A stage waits: await this on the loop the stage waits with, then make the same call again.
-
-    Await it at once, in the task that made the call and before anything else: the stage is in the
-    middle of its own waiting, perhaps inside a cancel scope.
-
-    Cancellation: the stage's call did not happen; it is made again with the same item.
-    """
-
-    def __init__(self, flow: Flow, slot: Slot, call: tuple[Any, ...], coroutine: Any) -> None:
-        self._flow, self._slot, self._call = flow, slot, call
-        self._coroutine, self._yielded = coroutine, None
-
-    def begin(self) -> None:
-        """Run the stage's call up to its first wait; most never wait, and then nobody needs to await this."""
-        self._yielded = self._flow.step(self._slot, self._call, self._coroutine.send, None)
-
-    @property
-    def stage_name(self) -> str:
-        """The name of the stage that waits."""
-        return self._slot.name
-
-    def __await__(self) -> Generator[Any, Any, None]:
-        """Do what `await` would do with the stage's coroutine, from its first wait on."""
-        step: Callable[[Any], Any]
-        while True:
-            try:
-                step, value = self._coroutine.send, (yield self._yielded)
-            except BaseException as error:
-                step, value = self._coroutine.throw, error
-            self._yielded = self._flow.step(self._slot, self._call, step, value)
-            if self._slot.running is not self:
-                return
-
-    def abandon(self) -> None:
-        """Give the stage's call up, as if it had been cancelled; for a driver without an event loop."""
-        self._slot.running = None
-        self._coroutine.close()
-        self._flow.put_back(self._slot, self._call)
-
-
 class Flow:
     """The stages of one direction in the order of the flow, and the items between them.
 
@@ -108,33 +70,38 @@ class Flow:
         self, slots: list[Slot], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
     ) -> None:
         self.slots = slots
+        self.describe, self.show_items, self.max_reply_bytes = describe, show_items, max_reply_bytes
         self.arrived: deque[tuple[Any, bool, int]] = deque()  # what went in behind the last stage
         self.ended = False
         self.mine = False  # whether the item that came out last belongs to the present send
-        self.reply_bytes = 0  # what of replies waits in here
-        self.outside_bytes = 0  # what of replies came out and is not written yet; the driver counts it
-        self.max_reply_bytes = max_reply_bytes
+        self.owed = 0  # bytes of replies that wait in here, or came out and are not written yet
         self.never_wait = False  # stop before a call that may wait
         self.stirred = False  # something may have come in since advance() came to nothing
         self.hold_mine = False  # the present send stays where it is: its own task takes it further
         self.failed_mine = False  # whether what failed last belongs to the present send
+        self.lost_mine = False  # whether END cut off a part of the present send
         self.dropped_replies = 0
         self.on_news: Callable[[], None] = lambda: None
+        self._delayed: deque[tuple[Any, int, int]] = deque()  # replies that would get into the middle of a list
         self._broken = False
         self._dead = 0  # so many slots at the beginning have ended
         self._top = 0  # no slot behind this one has anything to do
         self._last = len(slots) - 1
-        self._plain = [slot.plain for slot in slots]
-        for slot in slots:
+        for index, slot in enumerate(slots):
             slot.flow = self
-        self._describe, self._show_items = describe, show_items
+            slot.wire(index, slots[index + 1] if index < self._last else None)
 
     # ---- in
 
     def put(self, item: Any, *, at: int = 0, mine: bool = False, counted: int = 0) -> None:
-        """Let an item, or END, go in before the slot `at`; `counted` bytes of it bound the replies."""
+        """Let an item, or END, go in before the slot `at`; `counted` bytes of it bound the replies.
+
+        Behind the end nothing is taken any more.
+        """
+        if not self.takes(at):
+            return
         self.stirred = True
-        self.reply_bytes += counted
+        self.owed += counted
         if at > self._last:
             self.arrived.append((item, mine, counted))
         else:
@@ -143,11 +110,21 @@ class Flow:
 
     def put_reply(self, item: Any, at: int) -> None:
         """Let what the other flow turned round go in; dropped and counted if this flow has ended there."""
-        if self.ended or self._broken or at < self._dead:
+        if not self.takes(at):
             self.dropped_replies += item is not END
             return
-        self.put(item, at=at, counted=0 if item is END else max(1, size_of(item)))
+        counted = 0 if item is END else max(1, size_of(item))
+        if self._delayed or self._splits_a_list(at):
+            self._delayed.append((item, at, counted))
+            self.owed += counted
+            self.stirred = True
+        else:
+            self.put(item, at=at, counted=counted)
         self.on_news()
+
+    def takes(self, at: int = 0) -> bool:
+        """Whether what goes in before the slot `at` has any effect."""
+        return not (self.ended or self._broken or at < self._dead)
 
     def touch(self, index: int) -> None:
         """See to it that `advance` comes by this slot: it has something to do."""
@@ -157,7 +134,19 @@ class Flow:
     @property
     def full(self) -> bool:
         """Whether so many replies wait here that the other flow must not cause more."""
-        return self.reply_bytes + self.outside_bytes >= self.max_reply_bytes
+        return self.owed >= self.max_reply_bytes
+
+    def _splits_a_list(self, at: int) -> bool:
+        return any(slot.mid_list for slot in self.slots[self._dead : at])
+
+    def _let_delayed_in(self, *, all_of_them: bool) -> None:
+        while self._delayed and (all_of_them or not self._splits_a_list(self._delayed[0][1])):
+            item, at, counted = self._delayed.popleft()
+            self.owed -= counted
+            if self.takes(at):
+                self.put(item, at=at, counted=counted)
+            else:
+                self.dropped_replies += item is not END
 
     # ---- through
 
@@ -178,37 +167,35 @@ class Flow:
                 if status is not None:
                     return status
                 continue
-            out = self._pull(slot)
+            try:
+                out = next(slot.results, _NOTHING)
+            except BaseException as error:
+                slot.results = None
+                fail(slot, (slot.op, *slot.args), error)
             if out is _NOTHING:
                 slot.results = None
-                if slot.op != "process" or slot.polls:
-                    self._used_up(slot)
+                if slot.op != "process" or slot.has_sequel:
+                    self._use_up(slot)
                 continue
             out = self._carry(slot, out)
             if out is not _NOTHING:
                 return out
 
-    def _pull(self, slot: Slot) -> Any:
-        """Take the next of the stage's results; _NOTHING when they are used up."""
-        try:
-            return next(slot.results, _NOTHING)  # type: ignore[arg-type]
-        except BaseException as error:
-            slot.results = None
-            self._fail(slot, (slot.op, *slot.args), error)
-
     def _carry(self, slot: Slot, out: Any) -> Any:
         """Take one result as far as it goes: out of the flow, or to where it becomes none or many."""
+        mine = slot.mine
         while True:
             if type(out) is Reply or out is END:
                 return self._turn(slot, out)
-            index = slot.index + 1
-            if index > self._last:
-                self.mine = slot.mine
+            following = slot.next
+            if following is None:
+                self.mine = mine
                 return out
-            mine, slot = slot.mine, self.slots[index]
-            self._top = index
-            if not self._plain[index] or not slot.stage.wants_input:
+            slot = following
+            # Where something waits already, it is behind what waits there that this one goes on.
+            if not slot.plain or slot.results is not None or slot.inbox or not slot.stage.wants_input:
                 slot.inbox.append((out, mine, 0))
+                self._top = max(self._top, slot.index)
                 return _NOTHING
             slot.mine = mine
             try:
@@ -218,14 +205,16 @@ class Flow:
                     continue
                 slot.results = results_of(slot.stage, "process_sync", result)
             except BaseException as error:
-                self._cut(slot, ("process", out), error)
+                cut(slot, ("process", out), error)
             slot.op, slot.args = "process", (out,)
+            slot.listed = len(result) if isinstance(result, list | tuple) else 0
+            self._top = max(self._top, slot.index)
             return _NOTHING
 
     def _turn(self, slot: Slot, out: Any) -> Any:
         """A stage's result is no item: END of this direction, or a reply for the other one."""
         if out is END:
-            slot.drop_results()
+            self._drop_results(slot)
             self._end_behind(slot)
             return _NOTHING
         self.other.put_reply(out.item, slot.back)
@@ -233,85 +222,111 @@ class Flow:
 
     def _take_arrived(self) -> Any:
         item, self.mine, counted = self.arrived.popleft()
-        self.reply_bytes -= counted
+        self.owed -= counted
         if item is END:
-            self._kill(len(self.slots))
             self.ended = True
+            self._kill(len(self.slots))
+            self._drop_arrived()
         return item
 
-    def break_off(self) -> None:
-        """Nothing goes through any more; replies that wait are dropped and counted."""
-        self._broken = True
-        self._kill(len(self.slots))
-        self.dropped_replies += sum(1 for _, _, counted in self.arrived if counted)
-        self.reply_bytes = self.outside_bytes = 0
-        self.arrived.clear()
+    def _use_up(self, slot: Slot) -> None:
+        """All results of a call went on, and that has consequences."""
+        if slot.op == "finish":
+            self._end_behind(slot)
+        elif slot.op == "on_timer":
+            _check_deadline(slot)
+        elif slot.generates:
+            slot.go_ahead()
+        if slot.wakes:
+            self.other.on_news()
 
     # ---- starting
 
     def start(self, slot: Slot) -> Any:
         """Run the stage's `start()`, unless it was; its results wait at the slot."""
-        if slot.failure is not None:
-            self._raise_failure(slot)
+        raise_failure(slot)
         if slot.started or slot.running is not None:
             return slot.running
-        return WOULD_WAIT if self.never_wait else self.call(slot, "start")
+        return WOULD_WAIT if self.never_wait else call(slot, "start")
 
     def lead(self, slot: Slot) -> None:
-        """Let the replies at the beginning of the slot's results go at once."""
-        while slot.results is not None:
-            out = self._pull(slot)
-            if type(out) is not Reply:
-                slot.results = None if out is _NOTHING else itertools.chain([out], slot.results)
+        """Let the replies at the beginning of the slot's results go at once, as far as there is room."""
+        while slot.results is not None and not self.other.full:
+            try:
+                out = next(slot.results, _NOTHING)
+            except BaseException as error:
+                slot.results = None
+                fail(slot, (slot.op, *slot.args), error)
+            if out is _NOTHING:
+                slot.results = None
+                self._use_up(slot)
+            elif type(out) is Reply:
+                self._turn(slot, out)
+            else:
+                slot.push_back(out)
                 return
-            self._turn(slot, out)
 
     # ---- work at the stages
 
-    def _begin_work(self) -> Any:
-        """Find the furthest stage with something to do and do it; None if there may be results now."""
-        blocked = self.stirred = False
+    def _begin_work(self, *, blocked: bool = False) -> Any:
+        """Find the furthest stage with something to do and do it; None if there may be results now.
+
+        Behind a stage that lets nothing through (`blocked`: behind all) only timers run.
+        """
+        self.stirred = False
+        self._let_delayed_in(all_of_them=False)
         for slot in reversed(self.slots):
             if self.hold_mine and slot.holds_mine:
-                return BLOCKED
+                return self._blocked_at(slot)
             if slot.results is not None:
-                if not blocked or slot.op == "on_timer":
+                if not blocked:
                     self._top = slot.index
                     return None
-            elif slot.busy:
+                self._let_timer_overtake(slot)
+            if slot.busy:
                 status = self._begin(slot, timer_only=blocked)
                 if status is not BLOCKED:
-                    self._top = slot.index
+                    self._top = self._last if blocked else slot.index
                     return status
                 blocked = True
-        return BLOCKED if blocked else NEED_INPUT
+        return self._blocked_at(None) if blocked else NEED_INPUT
+
+    def only_timers(self) -> Any:
+        """Let timers run whose time has come, and nothing else; BLOCKED, or why they cannot."""
+        status = None
+        while status is None:
+            status = self._begin_work(blocked=True)
+        return status
+
+    def _blocked_at(self, slot: Slot | None) -> Any:
+        """Nothing can go on, or not beyond `slot`: where a gate is in the way, replies need wait no longer."""
+        held_by_gate = slot is None or (slot.results is None and slot.running is None and not slot.open)
+        if not (self._delayed and held_by_gate):
+            return BLOCKED
+        self._let_delayed_in(all_of_them=True)
+        return None
 
     def _begin(self, slot: Slot, *, timer_only: bool) -> Any:
         """Let one stage do what is to do there; BLOCKED if it may not."""
-        if slot.failure is not None:
-            self._raise_failure(slot)
+        raise_failure(slot)
         if slot.running is not None:
             return slot.running
-        if slot.due:
-            slot.due = False
-            now = slot.stage.now()
+        if slot.due is not None:
+            now, slot.due = slot.due, None
             # Input that came since may have moved it: a slow client is no idle peer.
             late = slot.stage.deadline is not None and slot.stage.deadline <= now
             if late and self.never_wait:
-                slot.due = True
+                slot.due = now
                 return WOULD_WAIT
-            return self.call(slot, "on_timer", now) if late else None
+            if not late and slot.aside is not None:
+                slot.take_back()
+            return call(slot, "on_timer", now) if late else None
         if timer_only:
             return BLOCKED
         if slot.fresh:
             slot.fresh = False
-            return self.call(slot, "poll")
+            return call(slot, "poll")
         return self._feed(slot)
-
-    def _raise_failure(self, slot: Slot) -> NoReturn:
-        failure, slot.failure = slot.failure, None
-        assert failure is not None
-        raise failure
 
     def _feed(self, slot: Slot) -> Any:
         if not slot.open:
@@ -320,182 +335,129 @@ class Flow:
         if self.never_wait and (slot.sync is None if item is not END else slot.finishes):
             return WOULD_WAIT
         slot.inbox.popleft()
-        self.reply_bytes -= counted
+        self.owed -= counted
         if item is not END:
-            return self.call(slot, "process", item)
+            return call(slot, "process", item)
         self._kill(slot.index)
         if slot.finishes:
-            return self.call(slot, "finish")
-        self._returned(slot, (), "finish")
+            return call(slot, "finish")
+        self._end_behind(slot)
         return None
 
-    def call(self, slot: Slot, op: str, *args: Any) -> Waiting | None:
-        """Call a method of the stage; its results wait at the slot then, or once the `Waiting` was awaited."""
-        call = (op, *args)
-        try:
-            if op == "poll" or (op == "process" and slot.sync is not None):
-                method = slot.stage.poll if op == "poll" else slot.sync
-                self._returned(slot, method(*args), op, *args)
-                return None
-            coroutine = as_coroutine(slot.stage, op, getattr(slot.stage, op)(*args))
-        except BaseException as error:
-            self._cut(slot, call, error)
-        slot.running = Waiting(self, slot, call, coroutine)
-        slot.running.begin()
-        if slot.failure is not None:
-            self._raise_failure(slot)
-        return slot.running
+    def _let_timer_overtake(self, slot: Slot) -> None:
+        """What waits here cannot go on; the replies of a timer wait for nobody."""
+        if slot.op == "on_timer":
+            self.lead(slot)
+        if slot.due is not None:
+            slot.put_aside()
 
-    def accept(self, slot: Slot, result: Any, *call: Any) -> None:
-        """Take the result of a call that was made elsewhere."""
-        try:
-            self._returned(slot, result, *call)
-        except Exception as error:
-            self._fail(slot, call, error)
+    def end_overtaking(self, slot: Slot) -> None:
+        """A timer ran before results that wait here: its replies go at once, its items behind those."""
+        self.lead(slot)
+        if slot.results is not None:
+            _check_deadline(slot)
+        slot.take_back()
 
-    def fail(self, slot: Slot, item: Any, error: BaseException) -> NoReturn:
-        """A `process` that was called elsewhere raised."""
-        if not isinstance(error, Exception):
-            raise error
-        self._fail(slot, ("process", item), error)
-
-    def step(self, slot: Slot, call: tuple[Any, ...], step: Callable[[Any], Any], value: Any) -> Any:
-        """Run a stage's coroutine up to its next wait, and return what it yields there.
-
-        At its end `slot.running` is None and its results or its error wait at the slot.
-
-        Raises:
-            BaseException: the call was cancelled; it is as if it had not been made.
-        """
-        try:
-            return step(value)
-        except StopIteration as stop:
-            slot.running = None
-            try:
-                self._returned(slot, stop.value, *call)
-            except Exception as error:
-                slot.failure = cast("Exception", self._described(error, slot, call))
-        except Exception as error:
-            slot.running = None
-            slot.failure = cast("Exception", self._described(error, slot, call))
-        except BaseException:
-            slot.running = None
-            self.put_back(slot, call)
-            raise
-        return None
-
-    def put_back(self, slot: Slot, call: tuple[Any, ...]) -> None:
-        """A call was cancelled: what it was about waits again."""
-        match call:
-            case ("process", item):
-                slot.inbox.appendleft((item, slot.mine, 0))
-            case ("finish",):
-                slot.inbox.appendleft((END, False, 0))
-            case ("on_timer", _):
-                slot.due = True
-            case ("poll",):
-                slot.fresh = True
-        self.touch(slot.index)
-
-    def _returned(self, slot: Slot, result: Any, op: str, *args: Any) -> None:
-        """A stage's method gave its results."""
-        method = "process_sync" if op == "process" and slot.sync is not None else op
-        slot.results, slot.op, slot.args = results_of(slot.stage, method, result), op, args
-        slot.touched = slot.touched or slot.mine
-        slot.started = slot.started or op == "start"
-        if op == "poll":
-            first = next(slot.results, _NOTHING)
-            slot.fresh = first is not _NOTHING
-            slot.results = itertools.chain([first], slot.results) if slot.fresh else None
-        else:
-            slot.fresh = slot.polls
-        if slot.partner is not None:
-            slot.partner.fresh = True
-            self.other.touch(slot.partner.index)
-            self.other.on_news()
-        self.touch(slot.index)
-
-    def _used_up(self, slot: Slot) -> None:
-        """All results of a call went on, and it was no plain process."""
-        if slot.op == "finish":
-            self._end_behind(slot)
-        elif slot.op == "on_timer":
-            deadline, (now,) = slot.stage.deadline, slot.args
-            if deadline is not None and deadline <= now:
-                error = PipelineError(
-                    f"{slot.name}.on_timer() left the deadline in the past ({deadline} at {now}): "
-                    f"set self.deadline to a later time, or to None"
-                )
-                self._fail(slot, ("on_timer",), error)
+    # ---- ending
 
     def _end_behind(self, slot: Slot) -> None:
         """This direction ends after `slot`: the next stage gets to finish, or the flow is at its end."""
         self._kill(slot.index + 1)
         self.put(END, at=slot.index + 1)
 
+    def _drop_results(self, slot: Slot) -> None:
+        """What a stage gave behind its END is no part of anything."""
+        try:
+            slot.drop_results()
+        except Exception as error:
+            slot.mine = False  # the end is lost, whatever becomes of the present send
+            fail(slot, (slot.op, *slot.args), error)
+
     def _kill(self, count: int) -> None:
         """The first `count` stages take part no more."""
-        for slot in self.slots[self._dead : count]:
+        slots, self._dead = self.slots[self._dead : count], max(self._dead, count)
+        failed: list[BaseException] = []
+        for slot in slots:
+            self.lost_mine = self.lost_mine or slot.holds_mine
             replies = [counted for _, _, counted in slot.inbox if counted]
             self.dropped_replies += len(replies)
-            self.reply_bytes -= sum(replies)
-            slot.drop()
-        self._dead = max(self._dead, count)
+            self.owed -= sum(replies)
+            what = slot.running.call if slot.running else (slot.op, *slot.args)
+            try:
+                slot.drop()
+            except Exception as error:
+                failed.append(described(error, slot, what))
+        if failed:
+            self.failed_mine = False
+            raise failed[0]
+
+    def _drop_arrived(self) -> None:
+        """Nothing goes out behind the end."""
+        self.lost_mine = self.lost_mine or any(mine for _, mine, _ in self.arrived)
+        replies = [counted for *_, counted in (*self.arrived, *self._delayed) if counted]
+        self.dropped_replies += len(replies)
+        self.owed -= sum(replies)
+        self.arrived.clear()
+        self._delayed.clear()
+
+    def break_off(self, error: BaseException) -> None:
+        """Nothing goes through any more because of `error`; replies that wait are dropped and counted."""
+        self._broken = True
+        try:
+            self._kill(len(self.slots))
+        except Exception as second:
+            error.add_note(f"and then {second!r}")
+        self._drop_arrived()
+        self.owed = 0
 
     # ---- the present send
 
-    def drop_mine(self) -> Slot | None:
-        """Forget what belongs to the present send; return a stage that has gone ahead with it, if one has."""
-        touched = [slot for slot in self.slots if slot.drop_mine() and slot.tracked]
+    def drop_mine(self, error: BaseException) -> Slot | None:
+        """Forget what belongs to the present send, cut short by `error`; return a stage that has gone ahead with it."""
+        ahead: Slot | None = None
+        for slot in self.slots:
+            if slot.tracked and slot.touched:
+                ahead = ahead or slot
+            try:
+                slot.drop_mine()
+            except Exception as second:
+                error.add_note(f"and then {second!r}")
         self.arrived = deque(entry for entry in self.arrived if not entry[1])
-        return touched[0] if touched else None
+        self.lost_mine = False
+        return ahead
+
+    def accept(self, slot: Slot, result: Any, *this: Any) -> None:
+        """Take the result of a call that was made elsewhere."""
+        try:
+            returned(slot, result, this)
+        except Exception as error:
+            fail(slot, this, error)
+
+    def fail(self, slot: Slot, item: Any, error: BaseException) -> NoReturn:
+        """A `process` that was called elsewhere raised; its item is the caller's."""
+        if not isinstance(error, Exception):
+            raise error
+        fail(slot, ("process", item), error)
+
+    def settle_mine(self) -> None:
+        """The present send is out: what its item changed in the stages stays."""
+        self.lost_mine = False
+        for slot in self.slots:
+            slot.touched = slot.mine = False
 
     @property
     def holds_mine(self) -> bool:
         """Whether a part of the present send's item is still in here."""
         return any(slot.holds_mine for slot in self.slots) or any(mine for _, mine, _ in self.arrived)
 
-    # ---- errors
 
-    def _cut(self, slot: Slot, call: tuple[Any, ...], error: BaseException) -> NoReturn:
-        """A call raised; if it was cancelled, what it was about waits again."""
-        if not isinstance(error, Exception):
-            self.put_back(slot, call)
-            raise error
-        self._fail(slot, call, error)
-
-    def _fail(self, slot: Slot, call: tuple[Any, ...], error: BaseException) -> NoReturn:
-        raise self._described(error, slot, call)
-
-    def _described(self, error: BaseException, slot: Slot, call: tuple[Any, ...]) -> BaseException:
-        """The error with a note on where it happened and with which item."""
-        if isinstance(error, StopIteration):
-            # It would end whatever loop it passes on its way, as if nothing had happened.
-            cause, error = error, RuntimeError(f"{slot.name}.{call[0]}() raised StopIteration")
-            error.__cause__ = cause
-        note = f"in {self._describe(slot)}, {call[0]}()"
-        if call[0] == "process" and len(call) == 2:
-            note += f", item: {show_item(call[1], show_items=self._show_items)}"
-        if note not in getattr(error, "__notes__", ()):
-            error.add_note(note)
-        self.failed_mine = slot.mine
-        return error
-
-
-def as_coroutine(stage: Stage[Any, Any], op: str, awaitable: Any) -> Any:
-    """What an `async def` method returned, as something with send() and throw().
-
-    Raises:
-        StageReturnError: the method is not `async def`.
-    """
-    if inspect.iscoroutine(awaitable):
-        return awaitable
-    if inspect.isawaitable(awaitable):
-        return _await(awaitable)
-    results_of(stage, op, awaitable)
-    hint = "; a stage that never waits defines process_sync" if op == "process" else ""
-    raise StageReturnError(f"{stage.name}.{op}() is not async: write `async def {op}`{hint}")
-
-
-async def _await(awaitable: Awaitable[Any]) -> Any:
-    return await awaitable
+def _check_deadline(slot: Slot) -> None:
+    """A timer that leaves its deadline in the past would be called for ever."""
+    deadline, (now,) = slot.stage.deadline, slot.args
+    if deadline is not None and deadline <= now:
+        error = PipelineError(
+            f"{slot.name}.on_timer() left the deadline in the past ({deadline} at {now}): "
+            f"set self.deadline to a later time, or to None"
+        )
+        slot.results = None
+        fail(slot, ("on_timer",), error)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
-from ._chain import Place
-from ._stage import Stage, sync_process
+from ._chain import Inbound, Place
+from ._stage import Stage, is_generator, sync_process
 
 if TYPE_CHECKING:
-    from ._flow import Flow, Waiting
+    from ._call import Waiting
+    from ._flow import Flow
 
 
 class Slot:
@@ -28,8 +29,9 @@ class Slot:
 
     def __init__(self, stage: Stage[Any, Any], place: Place) -> None:
         self.stage, self.place = stage, place
+        self.next: Slot | None = None
         self.sync: Any = sync_process(stage)
-        self.polls = _overrides(stage, "poll")
+        self.polls = isinstance(stage, Inbound) and _overrides(stage, "poll")
         self.timed = _overrides(stage, "on_timer")
         self.starts = _overrides(stage, "start")
         self.finishes = _overrides(stage, "finish")
@@ -38,23 +40,30 @@ class Slot:
         self.results: Iterator[Any] | None = None
         self.op: str = "process"
         self.args: tuple[Any, ...] = ()  # the call that the results are of
+        self.listed = 0  # how many there were, if they came as a list
+        self.aside: tuple[Iterator[Any], str, tuple[Any, ...], bool] | None = None  # results that a timer overtakes
         self.running: Waiting | None = None
         self.failure: Exception | None = None
-        self.due = False  # its deadline passed
-        self.fresh = self.polls  # something happened since poll() gave nothing
+        self.due: float | None = None  # the time at which its deadline was seen to be over
+        self.fresh = False  # poll() is to be called
         self.mine = False  # what is in work here belongs to the present send
-        # How it stands to the rest of the chain; the engine fills this in.
+        # How it stands to the rest of the chain; the wiring fills this in.
         self.gates: tuple[Stage[Any, Any], ...] = ()  # halves whose `ready` decides whether items pass
-        self.partner: Slot | None = None  # the other half, if it is to be polled when this one ran
+        self.wakes = False  # the other half is to be polled when this one ran
         self.back = 0  # where in the other flow a reply from here goes in
         self.tracked = False  # having processed an item changes it, so a send must know
+        self.generates = False  # ... but not before its first result is taken
         self.touched = False  # it did so for the present send
         self.started = False
+        self.plain = False  # an item can be fed at any time without further ado
+        self.has_sequel = False  # something is to be done when its results are used up
 
-    @property
-    def plain(self) -> bool:
-        """Whether an item can be fed at any time without further ado."""
-        return bool(self.sync) and not (self.polls or self.timed or self.gates or self.partner or self.tracked)
+    def wire(self, index: int, following: Slot | None) -> None:
+        """Take the place in the flow."""
+        self.index, self.next = index, following
+        self.generates = self.tracked and is_generator(self.stage)
+        self.has_sequel = self.wakes or self.generates
+        self.plain = bool(self.sync) and not (self.polls or self.timed or self.gates or self.wakes or self.tracked)
 
     @property
     def open(self) -> bool:
@@ -64,7 +73,18 @@ class Slot:
     @property
     def busy(self) -> bool:
         """Whether there is something to do here apart from untaken results."""
-        return bool(self.inbox or self.due or self.fresh or self.running or self.failure)
+        return bool(self.inbox or self.due is not None or self.fresh or self.running or self.failure)
+
+    @property
+    def awaits_deadline(self) -> bool:
+        """Whether the stage's deadline counts: it lives, and its timer is neither due nor in work."""
+        at_work = self.running.call[0] if self.running is not None else self.op if self.results is not None else ""
+        return self.due is None and at_work != "on_timer" and self.flow.takes(self.index)
+
+    @property
+    def mid_list(self) -> bool:
+        """Whether some of the items that the stage returned in one list are out and others are not."""
+        return self.results is not None and 0 < length_hint(self.results, 0) < self.listed
 
     @property
     def name(self) -> str:
@@ -73,35 +93,83 @@ class Slot:
             return self.stage.name
         return f"{self.place.name}.{self.stage.name}"
 
+    # ---- results
+
+    def refresh(self) -> None:
+        """Poll() is to be called, since something happened."""
+        self.fresh = True
+
+    def go_ahead(self) -> None:
+        """Having processed the item in work changed the stage."""
+        self.touched = self.touched or self.mine
+
+    def put_aside(self) -> None:
+        """Let a timer overtake the results that wait here."""
+        assert self.results is not None
+        self.aside, self.results = (self.results, self.op, self.args, self.mine), None
+
+    def take_back(self) -> None:
+        """Go on with the results that were put aside; what the timer still has comes behind them."""
+        assert self.aside is not None
+        rest = self.results
+        (self.results, self.op, self.args, self.mine), self.aside = self.aside, None
+        if rest is not None:
+            self.results = Results(self.results, rest)
+
+    def push_back(self, out: object) -> None:
+        """Undo having taken a result."""
+        assert self.results is not None
+        if not isinstance(self.results, Results):
+            self.results = Results(self.results)
+        self.results.push(out)
+
+    # ---- forgetting
+
     def drop_results(self) -> None:
         """Close what is not taken; a lazy result's clean-up code runs now."""
+        if self.aside is not None:
+            self.take_back()
         results, self.results = self.results, None
-        close = getattr(results, "close", None)
-        if close is not None:
-            close()
+        close_results(results)
 
     def drop(self) -> None:
         """Forget everything that waits here."""
-        self.inbox.clear()
-        self.due = self.fresh = False
-        if self.running is not None:
-            self.running.abandon()
-        self.drop_results()
+        try:
+            self._drop_work()
+        finally:
+            self.inbox.clear()
+            self.due, self.fresh, self.failure = None, False, None
 
-    def drop_mine(self) -> bool:
-        """Forget what belongs to the present send; tell whether the stage has gone ahead with it."""
-        self.inbox = deque(entry for entry in self.inbox if not entry[1])
-        if self.mine:
+    def _drop_work(self) -> None:
+        try:
+            if self.running is not None:
+                self.running.abandon()
+        finally:
             self.drop_results()
-        touched, self.touched, self.mine = self.touched, False, False
-        return touched
+
+    def drop_mine(self) -> None:
+        """Forget what belongs to the present send."""
+        self.touched = False
+        try:
+            if self.aside is not None and self.aside[3]:
+                self.drop_results()
+            elif self.mine:
+                self.failure = None
+                self._drop_work()
+        finally:
+            self.mine = False
+            self.inbox = deque(entry for entry in self.inbox if not entry[1])
 
     @property
     def holds_mine(self) -> bool:
         """Whether a part of the present send's item is here."""
         # The last of a list's results was taken, although nobody looked for one more.
-        results = self.results is not None and operator.length_hint(self.results, 1) > 0
-        return (self.mine and (results or self.running is not None)) or any(mine for _, mine, _ in self.inbox)
+        results = self.results is not None and length_hint(self.results, 1) > 0
+        return (
+            (self.mine and (results or self.running is not None))
+            or any(mine for _, mine, _ in self.inbox)
+            or (self.aside is not None and self.aside[3])
+        )
 
     def holds_input(self) -> bool:
         """Whether the stage has taken input that nothing has come of; asked while nothing else is in work."""
@@ -110,6 +178,58 @@ class Slot:
         for item in held:  # what it gave back it gets again, and is where it was
             self.inbox.append((item, False, 0))
         return bool(held)
+
+
+class Results:
+    """Results in a row of which more can be put in front; closed together."""
+
+    def __init__(self, *parts: Iterator[Any]) -> None:
+        self._parts = deque(parts)
+
+    def __iter__(self) -> Results:
+        return self
+
+    def __next__(self) -> Any:
+        while self._parts:
+            for out in self._parts[0]:
+                return out
+            self._parts.popleft()
+        raise StopIteration
+
+    def push(self, out: object) -> None:
+        """Put one result in front."""
+        self._parts.appendleft(iter((out,)))
+
+    def close(self) -> None:
+        """Close all parts that can be."""
+        for part in self._parts:
+            close_results(part)
+
+
+class Noted:
+    """Results that tell when one of them is taken."""
+
+    def __init__(self, results: Iterator[Any], note: Callable[[], None]) -> None:
+        self._results, self._note = results, note
+
+    def __iter__(self) -> Noted:
+        return self
+
+    def __next__(self) -> Any:
+        out = next(self._results)
+        self._note()
+        return out
+
+    def close(self) -> None:
+        """Close what is not taken."""
+        close_results(self._results)
+
+
+def close_results(results: object) -> None:
+    """Let a lazy result clean up."""
+    close = getattr(results, "close", None)
+    if close is not None:
+        close()
 
 
 def _is_empty(item: object) -> bool:

@@ -29,7 +29,7 @@ Out = TypeVar("Out", covariant=True)
 T_co = TypeVar("T_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reply(Generic[T_co]):
     """Among a stage's results: this item turns round and travels back the way the input came.
 
@@ -184,6 +184,11 @@ def sync_process(stage: Stage[In, Out]) -> Callable[[In], Result[Out]] | None:
     return stage.process_sync if _is_sync(type(stage)) else None
 
 
+def is_generator(stage: Stage[Any, Any]) -> bool:
+    """Whether calling the stage's `process_sync` does nothing yet: it runs while its results are taken."""
+    return inspect.isgeneratorfunction(sync_process(stage))
+
+
 def can_process(stage: Stage[Any, Any]) -> bool:
     """Whether the stage's class defines `process` or `process_sync` at all."""
     return _is_sync(type(stage)) or type(stage).process is not Stage.process
@@ -210,23 +215,24 @@ def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[
         return iter(result)
     if inspect.iscoroutine(result):
         result.close()  # it is reported here; Python need not warn that nobody awaited it
-    raise StageReturnError(f"{stage.name}.{method}() {_what_is_wrong(result)}")
+    raise StageReturnError(f"{stage.name}.{method}() {_what_is_wrong(method, result)}")
 
 
-def _what_is_wrong(result: object) -> str:
+def _what_is_wrong(method: str, result: object) -> str:
     if result is None:
         return 'returned None. For "nothing yet" return (); for one item return [item]'
     if inspect.isasyncgen(result):
         return "is an async generator (`async def` with `yield`). Return the items: return [item], or a plain generator"
     if inspect.iscoroutine(result):
-        return "returned a coroutine. Define `async def process`, or call what it awaits without `async`"
+        remedy = {"process_sync": "A stage that waits defines `async def process`", "poll": "Define it without `async`"}
+        return f"returned a coroutine. {remedy.get(method, 'Await it: return await ...')}"
     return f"returned {type(result).__name__}, which is no iterable of items. For one item: return [item]"
 
 
 def remember_call(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Make an object which knows its arguments, so that a chain's `repr` shows it as it was written."""
     self = object.__new__(cls)
-    self._call = (args, kwargs)
+    object.__setattr__(self, "_call", (args, kwargs))  # it may be a frozen dataclass
     return self
 
 

@@ -1,0 +1,102 @@
+"""What came out of a chain at the wire end and waits to be written.
+
+Rules for this file: it knows of every byte whether it is a reply, of the present send, or of an
+earlier one, since they differ in what becomes of them when a send is cut short (P10).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from ._items import size_of
+
+
+class Of(enum.Enum):
+    """What an item in the buffer is part of."""
+
+    REPLY = enum.auto()
+    PRESENT_SEND = enum.auto()
+    EARLIER_SEND = enum.auto()
+
+
+@dataclass(slots=True)
+class _Entry:
+    item: Any
+    of: Of
+    size: int
+
+
+class WriteBuffer:
+    """Items in the order in which they are written.
+
+    add(b"ab"), add(b"cd")        peek() -> b"abcd"        take(3)        peek() -> b"d"
+
+    Args:
+        byte_wire: whether they are joined; else they are written one by one.
+
+    Attributes:
+        size: how much there is, in bytes; 0 only if there is nothing.
+        reply_size: how much of it is replies.
+        handed: whether a part of the present send was taken.
+    """
+
+    def __init__(self, *, byte_wire: bool) -> None:
+        self.size = self.reply_size = 0
+        self.handed = False
+        self._byte_wire = byte_wire
+        self._entries: deque[_Entry] = deque()
+
+    def add(self, item: Any, of: Of) -> int:
+        """Put an item behind the others; return what it counts."""
+        size = len(item) if self._byte_wire else max(1, size_of(item))
+        self._entries.append(_Entry(item, of, size))
+        self.size += size
+        self.reply_size += size if of is Of.REPLY else 0
+        return size
+
+    def peek(self) -> Any:
+        """What is to be written: bytes on a byte wire, else a list of items."""
+        items = [entry.item for entry in self._entries]
+        if not self._byte_wire:
+            return items
+        return items[0] if len(items) == 1 else b"".join(items)
+
+    def take(self, count: int) -> int:
+        """Take off the first `count` bytes (items, where the wire is no byte stream); return the bytes of replies."""
+        before = self.reply_size
+        while count > 0:
+            entry = self._entries[0]
+            size = min(count, entry.size) if self._byte_wire else entry.size
+            if size < entry.size:
+                # A view: cutting an item of 1 GiB piece by piece must not copy the rest each time.
+                entry.item, entry.size = memoryview(entry.item)[size:], entry.size - size
+            else:
+                self._entries.popleft()
+            self.handed = self.handed or entry.of is Of.PRESENT_SEND
+            self.size -= size
+            self.reply_size -= size if entry.of is Of.REPLY else 0
+            count -= size if self._byte_wire else 1
+        return before - self.reply_size
+
+    def settle_send(self) -> None:
+        """The present send is complete: from now on its bytes are written, come what may."""
+        self.handed = False
+        for entry in self._entries:
+            if entry.of is Of.PRESENT_SEND:
+                entry.of = Of.EARLIER_SEND
+
+    def drop_send(self) -> None:
+        """Forget the bytes of the present send."""
+        self._entries = deque(entry for entry in self._entries if entry.of is not Of.PRESENT_SEND)
+        self.size = sum(entry.size for entry in self._entries)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+        self.size = self.reply_size = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
