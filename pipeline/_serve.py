@@ -142,7 +142,7 @@ class _Server:
             while self._free <= 0:  # two listeners have accepted at the same time
                 await self._left.park()
         except BaseException:
-            await trio.aclose_forcefully(stream)
+            stream.socket.close()
             raise
         self._free -= 1
         if self._free <= 0:
