@@ -84,8 +84,12 @@ async def test_an_item_cut_in_the_middle_gets_no_terminator() -> None:
 
 async def test_a_refused_item_does_not_prevent_a_good_ending() -> None:
     """A send that failed without effect leaves outbound whole."""
+
+    def refuse_empty(item: bytes) -> list[bytes]:
+        return [item[: 1 // len(item)]]
+
     transport, stage = Recorder(), Closing()
-    async with Pipeline(transport, stage | outbound(lambda item: [item[: 1 // len(item)]])) as pipeline:
+    async with Pipeline(transport, stage | outbound(refuse_empty)) as pipeline:
         with pytest.raises(ZeroDivisionError):
             await pipeline.send(b"")
 
