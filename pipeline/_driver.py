@@ -1,11 +1,10 @@
-"""What drives an engine on trio: who runs which direction, who writes, and who waits for what.
+"""What drives an engine on trio: who takes items out of it, who reads, and who waits for what.
 
 Rules for this file: there is no task here but the callers'. Two roles go round among them:
 
 - one task at a time *drives inbound*: it takes items out of the engine and reads the transport;
-- one task at a time *has the wire*: it runs outbound and writes. A running send takes replies along;
-  with none running, whoever drives inbound writes them before it waits, and then waits for room or
-  for input, whichever comes first (P14).
+- one task at a time *has the wire* (`_writing`). With no send running, whoever drives inbound writes
+  the replies before it waits, and then waits for room or for input, whichever comes first (P14).
 
 Whoever cannot take a role waits for `news` and looks again; so a task that is cancelled or fails
 just leaves. A `Waiting` is awaited inside the scope in which its stage began to wait.
@@ -14,43 +13,25 @@ just leaves. A `Waiting` is awaited inside the scope in which its stage began to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
 import trio
 
-from ._core import WRITE_BYTES, Engine
-from ._errors import HalfCloseError, PipelineError
-from ._flow import NEED_INPUT, WOULD_WAIT, Mark, Waiting
+from ._core import Engine
+from ._flow import NEED_INPUT, WOULD_WAIT, Mark
 from ._items import size_of
-from ._news import Newsroom, briefly
-from ._quick import QuickSend
+from ._news import briefly
 from ._stage import END
-from ._transport import SocketWriter, Wire
+from ._transport import Wire
+from ._writing import Role, Writing, through
 
 NOTHING: Final = Mark.NOTHING
 MAX_PARKED_ITEMS: Final = 64
 MAX_PARKED_BYTES: Final = 65536
 
 
-class Role:
-    """What only one task does at a time; when it leaves, the others look again."""
-
-    __slots__ = ("_driver", "_name")
-
-    def __init__(self, driver: Driver, name: str) -> None:
-        self._driver, self._name = driver, name
-
-    def __enter__(self) -> None:
-        setattr(self._driver, self._name, True)
-
-    def __exit__(self, *_: object) -> None:
-        setattr(self._driver, self._name, False)
-        self._driver.news.tell()
-
-
-class Driver:
+class Driver(Writing):
     """An engine on a wire.
 
     Args:
@@ -60,38 +41,22 @@ class Driver:
     """
 
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
-        self.engine, self.wire, self.news = engine, wire, Newsroom()
+        super().__init__(engine, wire, merge_writes=merge_writes)
         self.parked: deque[Any] = deque()  # items that came out while nobody received
-        self.half_close_error: HalfCloseError | None = None
-        self.unraised: Exception | None = None  # an outbound error that no caller has seen
+        self.driving = False  # somebody drives inbound
         self.reads = 0  # how often the transport gave something
         self.eof_read = False
-        self.kept_rest = False  # a send was cancelled whose rest goes out with the next write
-        self.torn_bytes = 0  # what of a cut write may not have gone out
-        self.driving = self.writing = False
-        self.merge_writes = merge_writes
-        self.writes = 0  # how often something was written
         self._parked_bytes = 0
-        self._reading = self._half_closed = self._draining = False
+        self._draining = False
         engine.on_news = self._interrupt
         self.news.on_close = partial(wire.interrupt, closing=True)
-        if isinstance(wire.writer, SocketWriter) and not merge_writes:
-            self.quick: QuickSend | None = QuickSend(engine)
-        else:
-            self.quick = None
         self.news.deadline = self._deadline
-        if wire.writer is None:
-            engine.break_outbound(PipelineError("this transport can only be received from"))
 
     # ---- roles
 
     def drives_inbound(self) -> Role:
         """Hold the role; only for a task which saw that `driving` is False."""
         return Role(self, "driving")
-
-    def has_wire(self) -> Role:
-        """Hold the role; only for a task which saw that `writing` is False."""
-        return Role(self, "writing")
 
     async def wait_for_news(self) -> None:
         """Wait until something changed; a deadline that passes meanwhile is acted on."""
@@ -126,12 +91,13 @@ class Driver:
         try:
             item = self.engine.advance_inbound(never_wait=True)
             if item is WOULD_WAIT:
-                item = await self.news.until_closed(_through, self.engine.next_item)
+                item = await self.news.until_closed(through, self.engine.next_item)
+                self.news.check_open()  # a stage that cannot be cancelled may have held it up beyond the end
         except Exception:
-            await self._flush_shielded()
+            await self.flush_shielded()
             raise
         if item is not NEED_INPUT and self.engine.owes_replies:
-            await self._flush_shielded()
+            await self.flush_shielded()
         return item
 
     async def step(self) -> Any:
@@ -151,7 +117,7 @@ class Driver:
             with self.drives_inbound():
                 item = await self.look()
                 if item is NEED_INPUT and self.engine.ready:
-                    if not await self._flush_now():
+                    if not await self.flush_now():
                         return
                     await self._flush_or_read(until_flushed=True)
                 elif item is NEED_INPUT:
@@ -166,7 +132,7 @@ class Driver:
             if item is NEED_INPUT or item is END:
                 break
             self.park(item)
-        await self._flush_now()
+        await self.flush_now()
 
     def park(self, item: Any) -> None:
         """Keep an item for the next receive."""
@@ -187,8 +153,13 @@ class Driver:
 
     async def _wait_for_input(self) -> None:
         """Nothing comes out: write what is owed, and wait for input, a deadline or news."""
-        owed = self.engine.owes_replies or self.engine.to_write_bytes
-        if owed and await self._flush_now() and not self.writing:
+        left = False
+        if self.engine.owes_replies or self.engine.to_write_bytes:
+            wanted_input = self.engine.wants_input
+            left = await self.flush_now()
+            if self.engine.has_inbound_news or self.engine.wants_input is not wanted_input:
+                return  # something happened meanwhile, of which nobody else will tell
+        if left and not self.writing:
             await self._flush_or_read(until_flushed=False)
         else:
             await self._read()
@@ -200,7 +171,7 @@ class Driver:
 
     def _interrupt(self) -> None:
         """Something is to be done inbound of which the transport knows nothing."""
-        if self._reading and self.wire.can_interrupt:
+        if self.reading and self.wire.can_interrupt:
             self.wire.interrupt()
         self.news.interrupt()
 
@@ -208,14 +179,13 @@ class Driver:
         """Wait for input, or, while none is wanted, for news; in any case for a deadline."""
         if self._draining and self.engine.wants_input and not self.engine.has_begun_input():
             self._draining = False
-            self._feed(END)
+            self.engine.feed_eof()  # the wire itself has not ended
             return
-        deadline = self.engine.deadline if self.engine.timed else None
         wants_input = self.wire.reader is not None and self.engine.wants_input
-        if wants_input and deadline is None and self.wire.can_interrupt:
+        if wants_input and self.wire.can_interrupt and not self.engine.timed:
             data = await self._read_transport()
         else:
-            data = await self._read_in_scope(deadline, wants_input=wants_input)
+            data = await self._read_in_scope(self.engine.deadline, wants_input=wants_input)
         self.news.check_open()
         if data is not NOTHING:
             self._feed(data)
@@ -233,15 +203,16 @@ class Driver:
 
     async def _read_transport(self) -> Any:
         assert self.wire.reader is not None
-        self._reading = True
+        self.reading = True
         try:
             return await self.wire.reader.read()
         except Exception as error:
-            self.news.check_open()
+            if isinstance(error, trio.ClosedResourceError):
+                self.news.check_open()
             self.engine.break_inbound(error)
             raise
         finally:
-            self._reading = False
+            self.reading = False
 
     def _feed(self, data: Any) -> None:
         self.reads += 1
@@ -270,39 +241,12 @@ class Driver:
         """Whether replies may wait to be written."""
         return self.engine.owes_replies
 
-    async def _flush_shielded(self) -> None:
-        """Write replies as far as it needs no waiting, with an item or an error in hand that must not get lost."""
-        with trio.CancelScope(shield=True):
-            await self._flush_now()
-
-    async def _flush_now(self) -> bool:
-        """Write replies as far as it needs no waiting; whether something is left that does."""
-        if self.writing or self.wire.writer is None:
-            return False
-        with self.has_wire():
-            try:
-                while True:
-                    status = self.engine.work_out(never_wait=True, replies_only=True)
-                    if status is WOULD_WAIT and await briefly(self._work_replies, otherwise=WOULD_WAIT) is WOULD_WAIT:
-                        return True
-                    if not self.engine.to_write_bytes:
-                        await self._half_close_if_ended()
-                        return False
-                    room = self.wire.writer.has_room()
-                    if room is False or (room is None and not await briefly(self._write_piece, otherwise=False)):
-                        return True
-                    if room:
-                        await self._write_some()
-            except Exception as error:
-                self.outbound_failed(error)
-                return False
-
     async def _flush_or_read(self, *, until_flushed: bool) -> None:
         """Write replies and read at the same time; the first input ends both."""
         failed: Exception | None = None
 
         async def flush(scope: trio.CancelScope) -> None:
-            await self._flush_all()
+            await self.flush_all()
             if until_flushed:
                 scope.cancel()
 
@@ -315,42 +259,6 @@ class Driver:
             nursery.cancel_scope.cancel()
         if failed is not None:
             raise failed
-
-    async def _flush_all(self) -> None:
-        """Write replies until none is left, however long it takes; a failure breaks outbound only."""
-        with self.has_wire():
-            try:
-                status: Any = None
-                while status is None or self.engine.to_write_bytes:
-                    status = self.engine.work_out(never_wait=True, replies_only=True)
-                    if status is WOULD_WAIT:
-                        status = await self.news.until_closed(self._work_replies)
-                    if self.engine.to_write_bytes:
-                        await self._write_piece()
-                        self.news.tell()
-                await self._half_close_if_ended()
-            except Exception as error:
-                self.outbound_failed(error)
-
-    async def _work_replies(self) -> Any:
-        return await _through(partial(self.engine.work_out, replies_only=True))
-
-    async def _write_piece(self) -> bool:
-        assert self.wire.writer is not None
-        await self.wire.writer.wait_room()
-        await self._write_some()
-        return True
-
-    async def _write_some(self) -> None:
-        assert self.wire.writer is not None
-        self.writes += 1
-        await self.wire.writer.write_some(self.engine.peek(), self.engine.wrote)
-
-    def outbound_failed(self, error: Exception) -> None:
-        """An error that belongs to no caller: the next one who wants to send gets it."""
-        self.engine.break_outbound(error, torn=isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError))
-        if not self.news.closed:
-            self.unraised = self.unraised or error
 
     # ---- sends; the caller has its turn
 
@@ -367,65 +275,12 @@ class Driver:
                 return
             await self._pass_gate()
 
-    async def send_quickly(self, data: bytes) -> None:
-        """Write what a send became at once; what the socket does not take now is written by the long way."""
-        assert isinstance(self.wire.writer, SocketWriter)
-        self.news.turn_taken = self.writing = True
-        self.writes += 1
-        try:
-            sent = await self.wire.writer.send_some(data)
-            if sent < len(data):
-                self.engine.add_unsent(data[sent:])
-                self.kept_rest = True
-                await self._write()
-                self.kept_rest = False
-        except Exception as error:
-            self.news.check_open()
-            self.engine.break_outbound(error, torn=True)
-            raise
-        finally:
-            self.writing = False
-            self.news.pass_turn()
-
     async def end_out(self) -> None:
         """Let the stages finish and half-close; waits until none of them holds the end back."""
         await self.send_out(merge=False)
         while not self.engine.outbound_ended and self.engine.outbound_error is None:
             await self._pass_gate()
             await self.send_out(merge=False)
-
-    async def run_out(self, *, merge: bool = False) -> None:
-        """Run outbound as far as it goes, and write; the wire is held."""
-        status: Any = None
-        while status is None:
-            status = self.engine.work_out(never_wait=True)
-            if status is WOULD_WAIT:
-                status = await self.news.until_closed(_through, self.engine.work_out)
-            pending = self.engine.to_write_bytes
-            if pending and not (merge and pending < WRITE_BYTES and not self._reading):
-                if self.wire.can_interrupt:
-                    await self._write()
-                else:
-                    await self.news.until_closed(self._write)
-        if self.engine.sending and self.engine.send_is_out:
-            self.engine.finish_send()
-        await self._half_close_if_ended()
-
-    async def _write(self) -> None:
-        assert self.wire.writer is not None
-        self.writes += 1
-        try:
-            await self.wire.writer.write(self.engine.peek(), self.engine.wrote)
-        except Exception as error:
-            self.news.check_open()
-            self.engine.break_outbound(error, torn=True)
-            raise
-        except BaseException:
-            if not self.wire.counts:
-                self.torn_bytes = self.engine.to_write_bytes
-                torn = PipelineError("a write was cancelled, and this transport cannot say how much of it went out")
-                self.engine.break_outbound(torn, torn=True)
-            raise
 
     async def _pass_gate(self) -> None:
         """What is sent waits above a stage that is not ready: help it on, or wait until somebody did."""
@@ -442,22 +297,3 @@ class Driver:
                 self.park(item)
             elif self.engine.send_is_held_back and item is NEED_INPUT:
                 await self._wait_for_input()
-
-    async def _half_close_if_ended(self) -> None:
-        """A stage ended outbound: so does the wire, if it can; else the end shows when it is closed."""
-        if self.engine.outbound_ended and not self._half_closed:
-            self._half_closed = True
-            assert self.wire.writer is not None
-            try:
-                await self.wire.writer.send_eof()
-            except HalfCloseError as error:
-                self.half_close_error = error
-
-
-async def _through(call: Callable[[], Any]) -> Any:
-    """Make a call of the engine, and await what its stages wait for."""
-    result = call()
-    while isinstance(result, Waiting):
-        await result
-        result = call()
-    return result

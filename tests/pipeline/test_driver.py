@@ -574,6 +574,58 @@ async def test_a_paused_stage_is_not_fed_and_the_wire_is_not_read() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_paused_stage_with_nothing_waiting_keeps_the_wire_unread() -> None:
+    """While a stage wants no input the transport is not read at all, although nothing is held before the stage."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Cycle()) as pipeline:
+        await there.send_all(b"a\n")
+        assert b"a" == await pipeline.receive()
+        await there.send_all(b"b\n")
+        with trio.move_on_after(5):
+            await pipeline.receive()
+        assert b"b\n" == await here.receive_some()
+
+
+async def test_news_that_comes_while_replies_are_written_is_not_missed() -> None:
+    """An item that another task's send causes while receive() writes replies wakes it, although it reads later."""
+    here, there = trio.testing.memory_stream_pair()
+
+    class SlowOut(Outbound[bytes, bytes]):
+        """Gives the sender time for its send while a reply is on its way."""
+
+        keeps_outbound_state = False
+
+        async def process(self, item: bytes, /) -> list[bytes]:
+            if item.startswith(b"pong"):
+                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint()
+            return [item]
+
+    got: list[bytes] = []
+    async with (
+        Pipeline(here, SlowOut() | Lines() | Answers() | Cache().outbound) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+
+        @nursery.start_soon
+        async def receiver() -> None:
+            got.append(await pipeline.receive())
+
+        @nursery.start_soon
+        async def sender() -> None:
+            for _ in range(20):
+                await trio.lowlevel.checkpoint()
+                if pipeline._driver.writing:
+                    break
+            await pipeline.send(b"get 1")
+
+        await there.send_all(b"ping\n")
+        with trio.move_on_after(10):
+            await trio.sleep(5)
+            nursery.cancel_scope.cancel()
+    assert [b"cached get 1"] == got
+
+
 async def test_a_paused_pipeline_in_one_task() -> None:
     """Request, answer, request, answer, with pipelined input, without a second task."""
     here, there = trio.testing.memory_stream_pair()
