@@ -395,6 +395,34 @@ async def test_a_stage_that_cannot_be_cancelled_holds_closing_up_for_its_time_on
     assert ended
 
 
+@pytest.mark.real_time
+async def test_an_aclose_that_waits_for_the_peer_can_be_cancelled() -> None:
+    """It does not wait for close_seconds, and everything is closed."""
+    near, far = await tcp_pair()
+    stage = Closing()
+    pipeline = Pipeline(near, stage, close_seconds=60)
+    await pipeline.send(b"x")
+    async with far:
+        with trio.move_on_after(0.02) as scope:
+            await pipeline.aclose()
+        assert scope.cancelled_caught
+        assert b"x." == await read_all(far)
+
+    assert (1, -1) == (stage.closed, near.socket.fileno())
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_does_not_close_holds_closing_up_for_its_time_only() -> None:
+    """That is no error: all was written."""
+    near, far = await tcp_pair()
+    async with far:
+        began = trio.current_time()
+        async with Pipeline(near, Passthrough(), close_seconds=0.05) as pipeline:
+            await pipeline.send(b"x")
+        assert 0.05 <= trio.current_time() - began < 0.4
+        assert b"x" == await read_all(far)
+
+
 class _Start(Inbound[bytes, bytes]):
     """Does what it is told when it starts; is never ready."""
 

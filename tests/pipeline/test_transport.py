@@ -12,6 +12,7 @@ import trio.testing
 
 from pipeline import HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
 from tests.pipeline.wires import (
+    Clogged,
     Closing,
     Lines,
     Recorder,
@@ -85,11 +86,6 @@ async def channel_pair() -> tuple[Any, Any]:
     there, from_there = trio.open_memory_channel[bytes](0)
     back, from_back = trio.open_memory_channel[bytes](10)
     return (from_back, there), (from_there, back)
-
-
-async def stapled_channels() -> tuple[Any, Any]:
-    (near_in, near_out), (far_in, far_out) = await channel_pair()
-    return trio.StapledChannel(near_out, near_in), trio.StapledChannel(far_out, far_in)  # type: ignore[attr-defined]
 
 
 HALF_CLOSEABLE = [
@@ -561,6 +557,24 @@ async def test_closing_ends_a_wait_for_room_on_a_socket() -> None:
             await trio.testing.wait_all_tasks_blocked(0.01)
             with pytest.raises(trio.BrokenResourceError, match="with 4 bytes unwritten"):
                 await pipeline.aclose()
+
+
+async def test_closing_ends_a_wait_for_room_elsewhere() -> None:
+    """The receive ends at once, and closing says that its reply was not written."""
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+    pipeline = Pipeline((from_there, Clogged()), Answers(), close_seconds=2)
+    await there.send_all(b"ping")
+    async with trio.open_nursery() as nursery:
+
+        async def receive() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await pipeline.receive()
+            assert 0 == trio.current_time()
+
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BrokenResourceError, match="after 2 seconds with 4 bytes unwritten"):
+            await pipeline.aclose()
 
 
 async def test_a_reply_to_a_transport_that_is_broken_breaks_outbound_only() -> None:
