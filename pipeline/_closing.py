@@ -57,7 +57,7 @@ async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
         try:
             await driver.run_out()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
-            if engine.to_write_bytes or not engine.outbound_ended:
+            if engine.to_write_bytes or driver.torn_bytes or not engine.outbound_ended:
                 raise  # else only the half-close failed: the connection is gone, and all was written
     if driver.unraised is not None:
         raise driver.unraised

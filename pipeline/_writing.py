@@ -126,6 +126,8 @@ class Writing:
 
     def outbound_failed(self, error: Exception) -> None:
         """An error that belongs to no caller: the next one who wants to send gets it."""
+        if self.news.closed and isinstance(error, trio.ClosedResourceError):
+            return  # woken only to leave; what is not written yet is written by aclose()
         self.engine.break_outbound(error, torn=isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError))
         if not self.news.closed:
             self.unraised = self.unraised or error
@@ -178,6 +180,7 @@ class Writing:
         except Exception as error:
             if isinstance(error, trio.ClosedResourceError):
                 self.news.check_open()
+            self.torn_bytes = self.engine.to_write_bytes
             self.engine.break_outbound(error, torn=True)
             raise
         except BaseException:

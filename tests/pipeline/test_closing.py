@@ -492,7 +492,6 @@ async def test_a_peer_that_reset_the_connection_is_no_error_when_nothing_is_left
 
 
 @pytest.mark.real_time
-@pytest.mark.xfail(strict=True, reason="an error of closing's own write is taken for a consequence of closing")
 async def test_a_peer_that_reset_the_connection_is_an_error_when_something_is_left_to_write() -> None:
     """What was merged does not get lost silently."""
     near, far = await tcp_pair()

@@ -538,7 +538,6 @@ async def test_an_interrupt_does_not_disturb_a_send_that_waits_for_room() -> Non
 
 
 @pytest.mark.real_time
-@pytest.mark.xfail(strict=True, reason="replies that wait for room when the pipeline is closed are dropped")
 async def test_closing_ends_a_wait_for_room_on_a_socket() -> None:
     """Of a receive that owes replies; nothing is left waiting."""
     near, far = await tcp_pair()
