@@ -558,6 +558,37 @@ async def test_closing_ends_a_wait_for_room_on_a_socket() -> None:
                 await pipeline.aclose()
 
 
+@pytest.mark.real_time
+async def test_closing_ends_a_send_that_waits_for_room_on_a_socket() -> None:
+    """It gets ClosedResourceError at once."""
+    near, far = await tcp_pair()
+    pipeline = Pipeline(near, Passthrough(), close_seconds=0.05)
+    async with far:
+        await pipeline.__aenter__()
+        await clog(near)
+        async with trio.open_nursery() as nursery:
+
+            async def send() -> None:
+                with pytest.raises(trio.ClosedResourceError, match="this pipeline was closed"):
+                    await pipeline.send(b"x")
+
+            nursery.start_soon(send)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await pipeline.aclose()
+
+
+@pytest.mark.real_time
+async def test_a_send_to_a_peer_that_has_reset_the_connection() -> None:
+    """BrokenResourceError with the system's words, then and from then on."""
+    near, far = await tcp_pair()
+    async with Pipeline(near, Passthrough()) as pipeline:
+        await near.send_all(b"unread")
+        await far.aclose()
+        for match in ("socket connection broken", "outbound is broken"):
+            with pytest.raises(trio.BrokenResourceError, match=match):
+                await pipeline.send(b"x")
+
+
 async def test_closing_ends_a_wait_for_room_elsewhere() -> None:
     """The receive ends at once, and closing says that its reply was not written."""
     there, from_there = trio.testing.memory_stream_one_way_pair()
