@@ -21,6 +21,7 @@ class Newsroom:
 
     def __init__(self) -> None:
         self.closed = False
+        self.changes = 0  # how often something changed
         self.deadline: Callable[[], float | None] = lambda: None  # what a waiting task must look after
         self.on_close: Callable[[], None] = lambda: None
         self._lot = trio.lowlevel.ParkingLot()
@@ -32,6 +33,7 @@ class Newsroom:
 
     def tell(self) -> None:
         """Something changed: whoever waits looks again."""
+        self.changes += 1
         if self._lot:
             self._lot.unpark_all()
         for scope in self._turn_scopes:

@@ -16,12 +16,13 @@ from typing import Any, Final, cast
 import trio
 from typing_extensions import TypeVar
 
+from ._call import Waiting
 from ._chain import Duplex, Inbound, Outbound, Passthrough
 from ._closing import close
 from ._core import Engine
 from ._driver import NOTHING, Driver
-from ._flow import NEED_INPUT, WOULD_WAIT
-from ._stage import END
+from ._flow import Mark, NeedInput
+from ._stage import END, End
 from ._stream import HalfCloseablePipelineStream, PipelineStream
 from ._transport import Transport, Wire
 
@@ -30,6 +31,7 @@ Sent = TypeVar("Sent", contravariant=True, default=Any)
 
 T = TypeVar("T")
 
+_NO_ITEMS: Final = frozenset((NeedInput, Mark, End, Waiting))
 YIELD_AFTER: Final = 1000
 """`async for` passes through the scheduler after so many items, or as many KiB, of what one read became."""
 
@@ -81,6 +83,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         self._entering = self._entered = self._receiving = False
         self._closed = trio.Event()
         self._late_error: Exception | None = None  # came after the items of a batch
+        self._calm_since = -1  # the state of the news since when nothing was to be done but to take items
         self._patience = 0  # what may pass until the next checkpoint; see YIELD_AFTER
 
     def __repr__(self) -> str:
@@ -211,7 +214,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     async def __anext__(self) -> Received:
         """Return the next item, as `receive` does, but without a checkpoint each time."""
-        if self._patience > 0 and not self._receiving and not self._driver.driving and not self._driver.parked:
+        if self._patience > 0:
             item = self._take_one()
             if item is not NOTHING:
                 return cast("Received", item)
@@ -236,7 +239,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         batch = [await self.receive()]
         self._patience = YIELD_AFTER - 1
         try:
-            while self._patience > 0 and not self._driver.driving and not self._driver.parked:
+            while self._patience > 0:
                 item = self._take_one()
                 if item is NOTHING:
                     break
@@ -271,18 +274,28 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 return item
 
     def _take_one(self) -> Any:
-        """An item that is there without waiting, or NOTHING."""
-        engine = self._engine
-        if engine.inbound_error is not None or self._news.closed or self._driver.owes_replies():
+        """An item that is there without waiting and without anything else to be done first, or NOTHING."""
+        if self._news.changes != self._calm_since and not self._is_calm():
             return NOTHING
-        item = engine.advance_inbound(never_wait=True)
-        if item is NEED_INPUT or item is WOULD_WAIT or item is END:
+        item = self._engine.advance_quickly()
+        kind = type(item)
+        if kind in _NO_ITEMS:
             return NOTHING
-        if self._driver.owes_replies():
+        if self._news.changes != self._calm_since:
             self._driver.park(item)  # replies go out before the item does
             return NOTHING
-        self._patience -= 1 if not isinstance(item, bytes | str) else 1 + (len(item) >> 10)
+        self._patience -= 1 + (len(item) >> 10) if kind is bytes or kind is str else 1
         return item
+
+    def _is_calm(self) -> bool:
+        """Whether items can be taken one after the other until something changes."""
+        driver, engine = self._driver, self._engine
+        if self._receiving or driver.driving or driver.parked or self._news.closed or engine.owes_replies:
+            return False
+        if not engine.quicken():
+            return False
+        self._calm_since = self._news.changes
+        return True
 
     # ---- sending
 

@@ -30,6 +30,7 @@ class Role:
 
     def __enter__(self) -> None:
         setattr(self._of, self._name, True)
+        self._of.news.changes += 1
 
     def __exit__(self, *_: object) -> None:
         setattr(self._of, self._name, False)
