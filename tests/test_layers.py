@@ -22,7 +22,18 @@ ROOT = Path(__file__).parent.parent
 PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_flow", "_wiring", "_buffer"]
 PURE += ["_outgoing", "_core", "_quick"]
 # Here is trio:
-ON_TRIO = ["_transport", "_news", "_writing", "_driver", "_closing", "_stream", "_pipeline", "_datagrams", "_pump", "_serve"]
+ON_TRIO = [
+    "_transport",
+    "_news",
+    "_writing",
+    "_driver",
+    "_closing",
+    "_stream",
+    "_pipeline",
+    "_datagrams",
+    "_pump",
+    "_serve",
+]
 LAYERS = PURE + ON_TRIO
 # A lower module that names a higher one's class, for type checkers only.
 TYPING_LOOPS = {("_slot", "_call"), ("_slot", "_flow"), ("_stream", "_pipeline")}
