@@ -97,9 +97,9 @@ async def send(port: int, lines: list[str]) -> None:
             try:
                 answer = await pipeline.receive()
             except trio.EndOfChannel:
-                print(f"{message}  ─►  the connection was closed", flush=True)
+                print(f"{message}  ->  the connection was closed", flush=True)
                 return
-            print(f"{message}  ─►  {answer}", flush=True)
+            print(f"{message}  ->  {answer}", flush=True)
 
 
 async def show() -> None:

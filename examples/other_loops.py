@@ -162,7 +162,7 @@ def converse(address: tuple[str, int]) -> None:
             received = b""
             while received.count(b"\n") < wire.count(b"\n"):
                 received += sock.recv(65536)
-            print(f"      ─►  {received!r}")
+            print(f"      ->  {received!r}")
 
 
 async def show() -> None:

@@ -57,8 +57,8 @@ def test_client_shows_messages_and_answers(server: Server) -> None:
     """It ends with the server's end of the connection, or with its own last message."""
     done = run(PROGRAM, "send", "--port", str(server.port), "PING:hello", "EXIT", "PING:unheard")
     assert done.stdout.splitlines() == [
-        "Message(type='PING', data='hello')  ─►  Message(type='PONG', data='ack')",
-        "Message(type='EXIT', data='')  ─►  the connection was closed",
+        "Message(type='PING', data='hello')  ->  Message(type='PONG', data='ack')",
+        "Message(type='EXIT', data='')  ->  the connection was closed",
     ]
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -67,8 +67,8 @@ def test_alone_it_shows_both(server: Server) -> None:
     done = run(PROGRAM)
     assert (done.returncode, done.stderr) == (0, "")
     assert "LineFramer(max_bytes=4096) | TextCodec(errors='replace') | MessageCodec()" in done.stdout
-    assert "─►  Message(type='ERROR', data='unknown type DANCE')" in done.stdout
-    assert done.stdout.endswith("─►  the connection was closed\n")
+    assert "->  Message(type='ERROR', data='unknown type DANCE')" in done.stdout
+    assert done.stdout.endswith("->  the connection was closed\n")
 
 
 def test_server_ends_on_ctrl_c() -> None:

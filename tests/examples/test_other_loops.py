@@ -55,7 +55,7 @@ def test_alone_it_shows_both() -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "over blocking sockets: LineFramer() | TextCodec() | inbound(answer_pings)\n" in done.stdout
     assert "under asyncio: LineFramer() | TextCodec() | inbound(answer_pings) | Fingerprint()\n" in done.stdout
-    assert 2 == done.stdout.count("─►  b'pong\\n'")
+    assert 2 == done.stdout.count("->  b'pong\\n'")
 
 
 @pytest.mark.parametrize("loop", ["blocking", "asyncio"])
