@@ -113,7 +113,7 @@ def test_a_cancelled_receive_keeps_what_was_fed() -> None:
         gate = trio.Event()
         harness = AsyncHarness(WaitIn(trio.lowlevel.checkpoint))
         await harness.start()
-        harness.engine.chain.wait = gate.wait  # type: ignore[union-attr]
+        harness.engine.chain.wait = gate.wait
         with trio.move_on_after(1):
             await harness.receive(1)
         assert [] == harness.received
@@ -165,7 +165,7 @@ def test_one_task_receives_while_another_sends() -> None:
         inner, outer = trio.Event(), trio.Event()
         harness = AsyncHarness(Duplex(WaitIn(trio.lowlevel.checkpoint), WaitOut(outer.wait)))
         await harness.start()
-        harness.engine.chain.inbound.wait = inner.wait  # type: ignore[union-attr]
+        harness.engine.chain.inbound.wait = inner.wait
         results: dict[str, Any] = {}
 
         async def run(name: str, call: Any, item: Any) -> None:
