@@ -58,11 +58,6 @@ class Driver(Writing):
         """Hold the role; only for a task which saw that `driving` is False."""
         return Role(self, "driving")
 
-    async def wait_for_news(self) -> None:
-        """Wait until something changed; a deadline that passes meanwhile is acted on."""
-        if await self.news.wait():
-            await self.on_deadline()
-
     async def on_deadline(self) -> None:
         """A deadline passed while this task waited for something else, and nobody else looks after it."""
         if not self.driving:
@@ -235,12 +230,6 @@ class Driver(Writing):
         else:
             self._feed(data)
 
-    # ---- replies, while no send is running
-
-    def owes_replies(self) -> bool:
-        """Whether replies may wait to be written."""
-        return self.engine.owes_replies
-
     async def _flush_or_read(self, *, until_flushed: bool) -> None:
         """Write replies and read at the same time; the first input ends both."""
         failed: Exception | None = None
@@ -266,7 +255,7 @@ class Driver(Writing):
         """Take what the engine was given through the stages and write it, or with `merge` leave it in the buffer."""
         while True:
             while self.writing:
-                await self.wait_for_news()
+                await self.news.wait()
             with self.has_wire():
                 await self.run_out(merge=merge)
             if self.engine.timed:
@@ -289,7 +278,7 @@ class Driver(Writing):
                 f"a stage of {self.engine.chain!r} is not ready to send, and never will be, since inbound is over"
             ) from self.engine.inbound_error
         if self.driving or self.park_is_full:
-            await self.wait_for_news()
+            await self.news.wait()
             return
         with self.drives_inbound():
             item = await self.look()

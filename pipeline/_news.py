@@ -62,12 +62,10 @@ class Newsroom:
         """Wait until something changed."""
         await self._lot.park()
 
-    async def wait(self) -> bool:
-        """Wait until something changed; True if a deadline passed instead."""
-        with trio.CancelScope(deadline=self._due()) as scope:
-            await self._lot.park()
+    async def wait(self) -> None:
+        """Wait until something changed, or raise when the pipeline is closed."""
+        await self._lot.park()
         self.check_open()
-        return scope.cancelled_caught
 
     async def until_closed(self, wait: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Await `wait(*args)`; when the pipeline is closed meanwhile, cancel it and raise."""

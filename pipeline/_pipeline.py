@@ -123,7 +123,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     async def _enter(self) -> None:
         while self._entering:
-            await self._driver.wait_for_news()
+            await self._news.wait()
         self._news.check_open()
         if self._entered:
             return
@@ -264,7 +264,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 raise error
             self._news.check_open()
             if driver.driving:
-                await driver.wait_for_news()
+                await self._news.wait()
                 continue
             with driver.drives_inbound():
                 item = await driver.step()

@@ -43,7 +43,7 @@ class PipelineStream(trio.abc.Stream):
             driver.news.check_open()
             await trio.lowlevel.checkpoint()
             while driver.writing:
-                await driver.wait_for_news()
+                await driver.news.wait()
             if writer is None or driver.engine.outbound_error is not None:
                 return
             with driver.has_wire():

@@ -696,3 +696,109 @@ async def test_replies_to_a_client_that_does_not_receive_are_bounded() -> None:
         for _ in range(500):
             assert b"cached get " + b"x" * 100 == await pipeline.receive()
     assert 500 == sent
+
+
+# ---- corners
+
+
+class Rings(Inbound[bytes, bytes]):
+    """Gives an item by itself every `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.deadline: float | None = None
+
+    async def start(self) -> list[bytes]:
+        self.deadline = self.now() + self.seconds
+        return []
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def on_timer(self, now: float, /) -> list[bytes]:
+        self.deadline = now + self.seconds
+        return [b"ring"]
+
+
+class Greets(Inbound[bytes, bytes]):
+    """Says hello at the start."""
+
+    async def start(self) -> list[Any]:
+        return [Reply(b"hello")]
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+
+async def test_items_that_a_timer_gives_while_nobody_receives_are_kept() -> None:
+    """A send that waits its turn lets them out; a later receive gets them, and no more than there is room for."""
+    here, there = trio.testing.lockstep_stream_pair()
+    async with Pipeline(here, Lines() | Rings(1)) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.send, b"blocks")
+        nursery.start_soon(pipeline.send, b"waits")
+        await trio.sleep(100.5)
+        for _ in range(64):
+            assert b"ring" == await pipeline.receive()
+        nursery.cancel_scope.cancel()
+    del there
+
+
+async def test_a_send_that_waits_its_turn_leaves_timers_to_a_receiver_that_came_later() -> None:
+    """The deadline is acted on once."""
+    here, there = trio.testing.lockstep_stream_pair()
+    async with Pipeline(here, Lines() | Rings(5)) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.send, b"blocks")
+        nursery.start_soon(pipeline.send, b"waits")
+        await trio.sleep(1)
+        got: list[float] = []
+        start = trio.current_time() - 1
+        for _ in range(3):
+            assert b"ring" == await pipeline.receive()
+            got.append(trio.current_time() - start)
+        assert [5, 10, 15] == pytest.approx(got)
+        nursery.cancel_scope.cancel()
+    del there
+
+
+async def test_entering_writes_what_stages_say_first() -> None:
+    """Also where the transport has no room at once; input that comes meanwhile is received afterwards."""
+    here, there = trio.testing.lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def peer() -> None:
+            await trio.sleep(1)
+            assert b"hello\n" == await there.receive_some()
+            await there.send_all(b"item\n")
+
+        async with Pipeline(here, Lines() | Greets()) as pipeline:
+            assert b"item" == await pipeline.receive()
+
+
+async def test_a_timer_of_a_paused_stage() -> None:
+    """While the chain wants no input, a deadline is judged without reading."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Rings(5) | Cycle()) as pipeline:
+        await there.send_all(b"a\n")
+        assert b"a" == await pipeline.receive()
+        with trio.move_on_after(7):
+            await pipeline.receive()
+        await pipeline.send(b"re a")
+        assert b"ring" == await pipeline.receive()
+
+
+async def test_the_end_waits_at_a_gate_too() -> None:
+    """send_eof() goes on when the stage is ready again."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Window(1)) as pipeline, trio.open_nursery() as nursery:
+        await pipeline.send(b"one")
+
+        @nursery.start_soon
+        async def peer() -> None:
+            await trio.sleep(3)
+            await there.send_all(b"+1\n")
+
+        start = trio.current_time()
+        await pipeline.send_eof()
+        assert 3 == pytest.approx(trio.current_time() - start)
+    assert b"one\n" == await _all_of(there)

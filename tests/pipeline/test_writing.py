@@ -1,0 +1,105 @@
+"""Who writes: replies in a receive, sends, and what is left when one is cut."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+import trio.testing
+
+from pipeline import Outbound, Pipeline, Reply, inbound, outbound
+from tests.pipeline.parts import Answers, Join, Lines, WaitsOut, tcp_pair
+from tests.pipeline.wires import clog
+
+
+async def test_a_reply_through_a_stage_that_really_waits() -> None:
+    """It goes out while the receive waits for input, in one write."""
+    here, there = trio.testing.memory_stream_pair()
+    chain = outbound(lambda item: [item, b"!"]) | WaitsOut(2) | Lines() | Answers()
+    async with Pipeline(here, chain) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        await there.send_all(b"ping\n")
+        await trio.sleep(2.5)
+        assert b"pong\n!" == await there.receive_some()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_reply_that_a_stage_refuses_breaks_outbound() -> None:
+    """A reply belongs to no call, so the next send raises the error; receiving goes on."""
+
+    class Refuses(Outbound[bytes, bytes]):
+        keeps_outbound_state = False
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            raise ValueError(f"refused {item!r}")
+
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Refuses() | Lines() | Answers()) as pipeline:
+        await there.send_all(b"ping\nitem\nping\nitem\n")
+        assert b"item" == await pipeline.receive()
+        assert b"item" == await pipeline.receive()
+        with pytest.raises(ValueError, match=r"refused b'pong\\n'"):
+            await pipeline.flush()
+        with pytest.raises(trio.BrokenResourceError, match="refused"):
+            await pipeline.send(b"x")
+        assert 1 == pipeline.dropped_replies
+
+
+@pytest.mark.real_time
+async def test_closing_wakes_a_quick_send_that_is_blocked() -> None:
+    """A send into a full socket raises ClosedResourceError when the pipeline is closed."""
+    async with tcp_pair() as (here, _there):
+        pipeline = Pipeline(here, Join(), close_seconds=0.05)
+        await pipeline.__aenter__()
+        await clog(here)
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def send() -> None:
+                with pytest.raises(trio.ClosedResourceError):
+                    await pipeline.send(b"x" * 1000)
+
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await pipeline.aclose()
+
+
+@pytest.mark.real_time
+async def test_a_quick_send_to_a_peer_that_has_gone() -> None:
+    """The transport's error breaks outbound; what came before is received."""
+    async with tcp_pair() as (here, there):
+        await there.send_all(b"last words\n")
+        await there.aclose()
+        async with Pipeline(here, Lines(), close_seconds=0.05) as pipeline:
+            with pytest.raises(trio.BrokenResourceError):
+                for _ in range(100):
+                    await pipeline.send(b"x" * 10_000)
+            with pytest.raises(trio.BrokenResourceError, match="outbound is broken"):
+                await pipeline.send(b"x")
+
+
+async def test_a_send_of_many_that_fails_sends_what_came_before() -> None:
+    """The items before the one that a stage refuses are written, then the error is raised."""
+    here, there = trio.testing.memory_stream_pair()
+
+    def refuse(item: bytes) -> list[bytes]:
+        if item == b"bad":
+            raise ValueError("bad item")
+        return [item]
+
+    async with Pipeline(here, Join() | outbound(refuse)) as pipeline:
+        with pytest.raises(ValueError, match="bad item"):
+            await pipeline.send_many([b"one", b"two", b"bad", b"three"])
+        assert b"one\ntwo\n" == await there.receive_some()
+
+
+async def test_what_can_only_be_received_from() -> None:
+    """On one half of a stream replies are dropped and counted, and a send says why it cannot be."""
+    there, here = trio.testing.memory_stream_one_way_pair()
+    pong: Any = inbound(lambda item: [Reply(b"pong"), item])
+    async with Pipeline(here, pong) as pipeline:
+        await there.send_all(b"x")
+        assert b"x" == await pipeline.receive()
+        assert 1 == pipeline.dropped_replies
+        with pytest.raises(trio.BrokenResourceError, match="can only be received from"):
+            await pipeline.send(b"y")
