@@ -130,8 +130,7 @@ class Writing:
         if self.news.closed and isinstance(error, trio.ClosedResourceError):
             return  # woken only to leave; what is not written yet is written by aclose()
         self.engine.break_outbound(error, torn=isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError))
-        if not self.news.closed:
-            self.unraised = self.unraised or error
+        self.unraised = self.unraised or error
 
     # ---- sends; the caller has its turn
 

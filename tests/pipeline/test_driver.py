@@ -769,10 +769,45 @@ async def test_entering_writes_what_stages_say_first() -> None:
         async def peer() -> None:
             await trio.sleep(1)
             assert b"hello\n" == await there.receive_some()
+            await trio.sleep(1)
             await there.send_all(b"item\n")
 
         async with Pipeline(here, Lines() | Greets()) as pipeline:
             assert b"item" == await pipeline.receive()
+
+
+async def test_entering_ends_when_an_item_for_the_client_is_there() -> None:
+    """A stage that asks the client first is received from, although another one is not ready yet."""
+
+    class Asks(Inbound[bytes, bytes]):
+        ready = False
+
+        async def start(self) -> list[bytes]:
+            return [b"question", b"another"]
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            return [item]
+
+    here, _there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Asks()) as pipeline:
+        assert b"question" == await pipeline.receive()
+        assert b"another" == await pipeline.receive()
+
+
+async def test_entering_ends_with_the_stream() -> None:
+    """Where the peer leaves before every stage is ready and none of them minds, the client sees the end."""
+
+    class NeverReady(Inbound[bytes, bytes]):
+        ready = False
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            return []
+
+    here, there = trio.testing.memory_stream_pair()
+    await there.send_eof()
+    async with Pipeline(here, Lines() | NeverReady()) as pipeline:
+        with pytest.raises(trio.EndOfChannel):
+            await pipeline.receive()
 
 
 async def test_a_timer_of_a_paused_stage() -> None:

@@ -65,6 +65,27 @@ async def test_closing_wakes_a_quick_send_that_is_blocked() -> None:
 
 
 @pytest.mark.real_time
+async def test_a_quick_send_that_the_socket_takes_in_parts() -> None:
+    """An item larger than the socket's buffer arrives whole, and the next one behind it."""
+    size = 20_000_000
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, Join(), close_seconds=0.05) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+
+        @nursery.start_soon
+        async def send() -> None:
+            await pipeline.send(b"x" * size)
+            await pipeline.send(b"end")
+
+        received = bytearray()
+        while not received.endswith(b"end\n"):
+            received += await there.receive_some()
+    assert b"x" * size + b"\nend\n" == received
+
+
+@pytest.mark.real_time
 async def test_a_quick_send_to_a_peer_that_has_gone() -> None:
     """The transport's error breaks outbound; what came before is received."""
     async with tcp_pair() as (here, there):
