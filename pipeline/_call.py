@@ -106,6 +106,7 @@ def returned(slot: Slot, result: Any, this: Call) -> None:
     method = "process_sync" if op == "process" and slot.sync is not None else op
     slot.results, slot.op, slot.args = results_of(slot.stage, method, result), op, tuple(args)
     slot.listed = len(result) if isinstance(result, list | tuple) else 0
+    slot.timer_waits = False
     slot.started = slot.started or op == "start"
     slot.fresh = slot.polls and op != "poll"
     if op == "poll":

@@ -358,16 +358,17 @@ def _what_it_is(part: object) -> str:
 
 
 def _refuse_used(place: Place, half: Stage[Any, Any], total: int, seen: dict[int, Place]) -> None:
-    where = f"stage {place.number} of {total}, {place.piece!r},"
-    remedy = (
-        f"A stage object belongs to one pipeline. Make a new chain for each: "
-        f"def make_chain(): return ... | {place.piece!r}"
+    if half._used:
+        what = "served another pipeline already"
+    elif id(half) in seen:
+        what = f"is the same object as stage {seen[id(half)].number}"
+    else:
+        seen[id(half)] = place
+        return
+    raise StageInUseError(
+        f"stage {place.number} of {total}, {place.piece!r}, {what}. A stage object belongs to one pipeline. "
+        f"Make a new chain for each: def make_chain(): return ... | {place.piece!r}"
     )
-    if getattr(half, "_used", False):
-        raise StageInUseError(f"{where} served another pipeline already. {remedy}")
-    if id(half) in seen:
-        raise StageInUseError(f"{where} is the same object as stage {seen[id(half)].number}. {remedy}")
-    seen[id(half)] = place
 
 
 def claim(place: Place, clock: Callable[[], float]) -> None:

@@ -138,6 +138,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         if self._starting is not None:
             raise PipelineError("start() was called already")
         self._starting = deque(slot for slot in self._slots if slot.starts)
+        self._begun = not self._starting
 
     def feed(self, item: Any) -> None:
         """Take one item that was read from the wire; behind a stage's END it has no effect.

@@ -274,7 +274,10 @@ class Flow:
         Behind a stage that lets nothing through (`blocked`: behind all) only timers run.
         """
         self.stirred = False
-        self._let_delayed_in(all_of_them=False)
+        if self._delayed and not blocked:
+            self._let_delayed_in(all_of_them=False)
+            if self.arrived:
+                return None
         for slot in reversed(self.slots):
             if self.hold_mine and slot.holds_mine:
                 return self._blocked_at(slot)

@@ -42,6 +42,7 @@ class Slot:
         self.args: tuple[Any, ...] = ()  # the call that the results are of
         self.listed = 0  # how many there were, if they came as a list
         self.aside: tuple[Iterator[Any], str, tuple[Any, ...], bool] | None = None  # results that a timer overtakes
+        self.timer_waits = False  # among the results are some of a timer
         self.running: Waiting | None = None
         self.failure: Exception | None = None
         self.due: float | None = None  # the time at which its deadline was seen to be over
@@ -77,9 +78,12 @@ class Slot:
 
     @property
     def awaits_deadline(self) -> bool:
-        """Whether the stage's deadline counts: it lives, and its timer is neither due nor in work."""
-        at_work = self.running.call[0] if self.running is not None else self.op if self.results is not None else ""
-        return self.due is None and at_work != "on_timer" and self.flow.takes(self.index)
+        """Whether the stage's deadline counts: it lives, its timer is not due, and all that the timer gave is taken."""
+        if self.running is not None:
+            at_work = self.running.call[0] == "on_timer"
+        else:
+            at_work = self.results is not None and (self.op == "on_timer" or self.timer_waits)
+        return self.due is None and not at_work and self.flow.takes(self.index)
 
     @property
     def mid_list(self) -> bool:
@@ -114,7 +118,7 @@ class Slot:
         rest = self.results
         (self.results, self.op, self.args, self.mine), self.aside = self.aside, None
         if rest is not None:
-            self.results = Results(self.results, rest)
+            self.results, self.timer_waits = Results(self.results, rest), True
 
     def push_back(self, out: object) -> None:
         """Undo having taken a result."""
