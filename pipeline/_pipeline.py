@@ -21,7 +21,7 @@ from ._chain import Duplex, Inbound, Outbound, Passthrough
 from ._closing import close
 from ._core import Engine
 from ._driver import NOTHING, Driver
-from ._flow import Mark, NeedInput
+from ._flow import NEED_INPUT, WOULD_WAIT, Mark, NeedInput
 from ._stage import END, End
 from ._stream import HalfCloseablePipelineStream, PipelineStream
 from ._transport import Transport, Wire
@@ -216,6 +216,8 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         """Return the next item, as `receive` does, but without a checkpoint each time."""
         if self._patience > 0:
             item = self._take_one()
+            if item is WOULD_WAIT:
+                item = await self._take_waiting()
             if item is not NOTHING:
                 return cast("Received", item)
         try:
@@ -241,7 +243,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         try:
             while self._patience > 0:
                 item = self._take_one()
-                if item is NOTHING:
+                if item is NOTHING or item is WOULD_WAIT:
                     break
                 batch.append(cast("Received", item))
         except Exception as error:
@@ -274,18 +276,29 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 return item
 
     def _take_one(self) -> Any:
-        """An item that is there without waiting and without anything else to be done first, or NOTHING."""
+        """An item that is there with nothing else to be done first, WOULD_WAIT if a stage may wait for it, or NOTHING."""
         if self._news.changes != self._calm_since and not self._is_calm():
             return NOTHING
         item = self._engine.advance_quickly()
         kind = type(item)
         if kind in _NO_ITEMS:
-            return NOTHING
+            return item if item is WOULD_WAIT else NOTHING
         if self._news.changes != self._calm_since:
             self._driver.park(item)  # replies go out before the item does
             return NOTHING
         self._patience -= 1 + (len(item) >> 10) if kind is bytes or kind is str else 1
         return item
+
+    async def _take_waiting(self) -> Any:
+        """An item for which a stage has to be called that may wait, or NOTHING if that gave none."""
+        self._receiving = True
+        try:
+            with self._driver.drives_inbound():
+                item = await self._driver.look()
+        finally:
+            self._receiving = False
+        self._patience -= 1
+        return NOTHING if item is NEED_INPUT or item is END else item
 
     def _is_calm(self) -> bool:
         """Whether items can be taken one after the other until something changes."""
