@@ -276,7 +276,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 return item
 
     def _take_one(self) -> Any:
-        """An item that is there with nothing else to be done first, WOULD_WAIT if a stage may wait for it, or NOTHING."""
+        """An item that is there and next, WOULD_WAIT if a stage may have to wait for it, or NOTHING."""
         if self._news.changes != self._calm_since and not self._is_calm():
             return NOTHING
         item = self._engine.advance_quickly()
