@@ -192,12 +192,14 @@ class _StageChain(Stage[Any, Any]):
     """
 
     parts: tuple[Any, ...]
+    _side: str
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts = parts
 
     def _in_order(self) -> tuple[Stage[Any, Any], ...]:
-        raise NotImplementedError
+        stages = _halves(self.parts, self._side)
+        return stages if self._side == "inbound" else stages[::-1]
 
     async def start(self) -> list[Any]:
         stages = self._in_order()
@@ -228,15 +230,13 @@ class _StageChain(Stage[Any, Any]):
 class InboundChain(_StageChain, Inbound[Any, Any]):
     """Inbound stages joined with `|`: still inbound."""
 
-    def _in_order(self) -> tuple[Stage[Any, Any], ...]:
-        return _halves(self.parts, "inbound")
+    _side = "inbound"
 
 
 class OutboundChain(_StageChain, Outbound[Any, Any]):
     """Outbound stages joined with `|`: still outbound."""
 
-    def _in_order(self) -> tuple[Stage[Any, Any], ...]:
-        return _halves(self.parts, "outbound")[::-1]
+    _side = "outbound"
 
 
 def _drawn(parts: tuple[Any, ...]) -> str:
@@ -268,6 +268,24 @@ class Place:
         name: str = self.piece.name
         return name
 
+    @property
+    def inbound_stages(self) -> tuple[Stage[Any, Any], ...]:
+        """Its inbound half, a chain taken apart, wire side first."""
+        return _stages_of(self.inbound, "inbound")
+
+    @property
+    def outbound_stages(self) -> tuple[Stage[Any, Any], ...]:
+        """Its outbound half, a chain taken apart, wire side first."""
+        return _stages_of(self.outbound, "outbound")
+
+
+def _stages_of(half: Stage[Any, Any] | None, side: str) -> tuple[Stage[Any, Any], ...]:
+    if half is None:
+        return ()
+    if isinstance(half, _StageChain):
+        return tuple(stage for part in _halves(half.parts, side) for stage in _stages_of(part, side))
+    return (half,)
+
 
 def places_of(chain: object) -> list[Place]:
     """Take a chain apart, wire side first, and refuse what cannot run.
@@ -280,9 +298,9 @@ def places_of(chain: object) -> list[Place]:
     places = [_place(number, part, len(parts)) for number, part in enumerate(parts, 1)]
     seen: dict[int, Place] = {}
     for place in places:
-        for half in (place.inbound, place.outbound):
-            if half is not None and not half.shareable:
-                _refuse_used(place, half, len(places), seen)
+        for stage in (*place.inbound_stages, *place.outbound_stages):
+            if not stage.shareable:
+                _refuse_used(place, stage, len(places), seen)
     return places
 
 
@@ -357,13 +375,13 @@ def _what_it_is(part: object) -> str:
     return f"{part!r}, which is no stage: subclass Inbound, Outbound or Duplex"
 
 
-def _refuse_used(place: Place, half: Stage[Any, Any], total: int, seen: dict[int, Place]) -> None:
-    if half._used:
+def _refuse_used(place: Place, stage: Stage[Any, Any], total: int, seen: dict[int, Place]) -> None:
+    if stage._used:
         what = "served another pipeline already"
-    elif id(half) in seen:
-        what = f"is the same object as stage {seen[id(half)].number}"
+    elif id(stage) in seen:
+        what = f"is the same object as stage {seen[id(stage)].number}"
     else:
-        seen[id(half)] = place
+        seen[id(stage)] = place
         return
     raise StageInUseError(
         f"stage {place.number} of {total}, {place.piece!r}, {what}. A stage object belongs to one pipeline. "
@@ -373,7 +391,7 @@ def _refuse_used(place: Place, half: Stage[Any, Any], total: int, seen: dict[int
 
 def claim(place: Place, clock: Callable[[], float]) -> None:
     """Mark a place's stages as belonging to a pipeline, for good; they read its clock from now on."""
-    for half in (place.inbound, place.outbound):
-        if half is not None and not half.shareable:
-            object.__setattr__(half, "_used", True)  # it may be a frozen dataclass
-            object.__setattr__(half, "_clock", clock)
+    for stage in (*place.inbound_stages, *place.outbound_stages):
+        if not stage.shareable:
+            object.__setattr__(stage, "_used", True)  # it may be a frozen dataclass
+            object.__setattr__(stage, "_clock", clock)

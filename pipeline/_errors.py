@@ -17,6 +17,8 @@ At the client's edge a pipeline raises trio's own errors as well: `trio.ClosedRe
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = [
     "CorruptFrameError",
     "FrameError",
@@ -33,6 +35,16 @@ __all__ = [
 
 class PipelineError(Exception):
     """The base of every error this library defines."""
+
+    def __reduce__(self) -> Any:
+        """Let copies be made, also in another process, although an error may carry more than its message."""
+        return _copied, (type(self), self.args, vars(self))
+
+
+def _copied(error: type[PipelineError], args: tuple[Any, ...], attributes: dict[str, Any]) -> PipelineError:
+    copy = error.__new__(error, *args)
+    vars(copy).update(attributes)
+    return copy
 
 
 class StageReturnError(PipelineError, TypeError):

@@ -366,6 +366,7 @@ class Flow:
     def _end_behind(self, slot: Slot) -> None:
         """This direction ends after `slot`: the next stage gets to finish, or the flow is at its end."""
         self._kill(slot.index + 1)
+        self._let_delayed_in(all_of_them=True)  # they were there before the end
         self.put(END, at=slot.index + 1)
 
     def _drop_results(self, slot: Slot) -> None:

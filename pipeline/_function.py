@@ -55,6 +55,11 @@ def _is_async(function: object) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
 
 
+def _check_function(function: object, maker: str) -> None:
+    if not callable(function):
+        raise TypeError(f"{maker}() takes a function item → items, not {function!r}")
+
+
 @overload
 def inbound(function: Callable[[A], Result[B]]) -> Inbound[A, B]: ...
 @overload
@@ -67,6 +72,7 @@ def inbound(function: Callable[[A], Any]) -> Inbound[A, Any]:
     Args:
         function: called with each item; returns an iterable, `()` for "nothing yet", `[x]` for one item.
     """
+    _check_function(function, "inbound")
     return _AsyncInbound(function) if _is_async(function) else _SyncInbound(function)
 
 
@@ -82,4 +88,5 @@ def outbound(function: Callable[[A], Any]) -> Outbound[A, Any]:
     Args:
         function: called with each item; returns an iterable, `()` for "nothing yet", `[x]` for one item.
     """
+    _check_function(function, "outbound")
     return _AsyncOutbound(function) if _is_async(function) else _SyncOutbound(function)

@@ -27,15 +27,20 @@ def size_of(item: Any) -> int:
 def show_item(item: Any, *, show_items: bool = True) -> str:
     """An item for an error message, cut before it is shown; a `repr` that fails is survived."""
     kind = type(item).__name__
-    sized = isinstance(item, str | bytes | bytearray | memoryview)
-    length = f" of {len(item)} {'characters' if isinstance(item, str) else 'bytes'}" if sized else ""
-    if not show_items:
-        return f"{kind}{length}"
-    if sized:
+    try:
+        length = _length(item)
+        if not show_items:
+            return f"{kind}{length}"
+        if not length:
+            return _repr.repr(item)[:SHOWN_BYTES]
         cut = item[:SHOWN_BYTES]
         shown = repr(bytes(cut) if isinstance(cut, memoryview) else cut)
         return f"{shown}... ({kind}{length})" if len(item) > SHOWN_BYTES else shown
-    try:
-        return _repr.repr(item)[:SHOWN_BYTES]
     except Exception as error:
-        return f"<{kind}, whose repr raised {type(error).__name__}>"
+        return f"<{kind}, whose repr raised {type(error).__name__}>" if show_items else kind
+
+
+def _length(item: Any) -> str:
+    if isinstance(item, str):
+        return f" of {len(item)} characters"
+    return f" of {size_of(item)} bytes" if isinstance(item, bytes | bytearray | memoryview) else ""

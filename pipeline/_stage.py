@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import enum
 import inspect
+import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -169,9 +170,7 @@ class Stage(Generic[In, Out]):
 
 def _is_sync(cls: type) -> bool:
     """Whether, of process and process_sync, the one defined nearest to the class is process_sync."""
-    for base in cls.__mro__:
-        if base is Stage:
-            return False
+    for base in itertools.takewhile(lambda base: base is not Stage, cls.__mro__):
         if "process_sync" in vars(base):
             return True
         if vars(base).get("process", Stage.process) is not Stage.process:

@@ -24,15 +24,17 @@ def wire_up(places: list[Place]) -> tuple[list[Slot], list[Slot]]:
     inbound: list[Slot] = []
     outbound: list[Slot] = []
     for place in places:
-        halves = [half for half in (place.inbound, place.outbound) if half is not None]
-        gates = tuple(half for half in halves if declares(half, "ready"))
-        if place.inbound is not None:
-            inbound.append(Slot(place.inbound, place))
-        if place.outbound is not None or gates:
-            outbound.append(Slot(place.outbound or Gate(), place))
-            outbound[-1].gates = gates
-            outbound[-1].tracked = bool(outbound[-1].stage.keeps_outbound_state)
-            outbound[-1].wakes = place.inbound is not None and inbound[-1].polls
+        stages = (*place.inbound_stages, *place.outbound_stages)
+        gates = tuple(stage for stage in stages if declares(stage, "ready"))
+        inward = [Slot(stage, place) for stage in place.inbound_stages]
+        outward = [Slot(stage, place) for stage in place.outbound_stages or ([Gate()] if gates else [])]
+        for slot in outward:
+            slot.tracked = bool(slot.stage.keeps_outbound_state)
+            slot.wakes = any(other.polls for other in inward)
+        for slot in outward[-1:]:  # the first that an item of the client's comes to
+            slot.gates = gates
+        inbound += inward
+        outbound += outward
     outbound.reverse()
     for slots, others in ((inbound, outbound), (outbound, inbound)):
         for slot in slots:

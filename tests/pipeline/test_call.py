@@ -504,6 +504,11 @@ def test_the_same_call_gives_the_same_waiting() -> None:
     assert isinstance(waiting, Waiting)
     assert "Waits" == waiting.stage_name
     finished(waiting)
+    assert ["started"] == taken(engine)
+    engine.feed(1)
+    assert engine.next_item() is engine.next_item()
+    finished(engine.next_item())
+    assert [1] == taken(engine)
 
 
 def test_both_directions_may_wait_at_once() -> None:

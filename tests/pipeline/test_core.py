@@ -515,6 +515,25 @@ def test_tick_takes_its_own_time() -> None:
     assert ["beat 7"] == written(engine)
 
 
+def test_a_driver_may_take_items_quickly() -> None:
+    """Where nothing can have changed since it asked whether that will do; errors break inbound as ever."""
+    engine = running(In(lambda _, item: (1 // number for number in (1, 1, 0))))
+    engine.feed("x")
+    assert engine.quicken()
+    assert [1, 1] == [engine.advance_quickly(), engine.advance_quickly()]
+    with pytest.raises(ZeroDivisionError):
+        engine.advance_quickly()
+
+    assert not engine.quicken()
+    assert not running(Polls()).quicken()
+    assert not running(Waits(0)).quicken()
+
+
+def test_marks_are_shown_by_name() -> None:
+    """In a debugger, or a log."""
+    assert "NEED_INPUT" == repr(NEED_INPUT)
+
+
 def test_stages_read_the_engines_clock() -> None:
     """With `self.now()`."""
     clock = Clock()
@@ -719,6 +738,25 @@ def test_a_waiting_timer_is_not_due_again() -> None:
     assert engine.deadline is None
     engine.tick()
     finished(waiting)
+    assert ["tick 20"] == taken(engine)
+
+
+def test_a_timers_item_waits_below_a_pausing_stage() -> None:
+    """However often somebody asks for it."""
+    clock = Clock()
+    pauses = Pauses()
+    pauses.wants_input = False
+    engine = running(Timed(10.0, beat) | Out(lambda _, item: [Reply(item)]) | pauses, clock=clock)
+    assert [] == sent(engine, "answer")
+    clock.now = 20.0
+    engine.tick()
+    for _ in range(3):
+        assert [] == taken(engine)
+    assert ["beat 20"] == written(engine)
+
+    pauses.wants_input = True
+    assert ["answer"] == taken(engine)
+    pauses.wants_input = True
     assert ["tick 20"] == taken(engine)
 
 

@@ -569,6 +569,20 @@ def test_delayed_replies_keep_their_order_and_count() -> None:
     assert 1 == engine.dropped_replies
 
 
+def test_delayed_replies_go_before_an_end_that_comes_after_them() -> None:
+    """And those whose place has ended are dropped and counted."""
+    ender = FreeOut(lambda _, item: [END] if item == "end" else [item])
+    below, here = In(lambda _, item: [Reply(item)] if item == "low" else [item]), In(lambda _, item: [Reply(item)])
+    engine = running(below | ender | Duplex(here, FreeOut(lambda _, item: ["a" * 70_000, "end"])))
+    engine.send("x")
+    assert 1 == len(engine.to_write())
+    received(engine, "high", "low")
+
+    assert ["low"] == written(engine)
+    assert engine.outbound_ended
+    assert 1 == engine.dropped_replies
+
+
 def test_the_parts_of_an_item_and_of_a_reply_stay_together_below_both() -> None:
     """A stage below expands one after the other (P2, P4)."""
     head = Out(lambda _, item: iter([f"<{item}", f"{item}>"]))

@@ -21,9 +21,11 @@ from pipeline._flow import WOULD_WAIT
 from tests.pipeline.engines import (
     Cancelled,
     FreeOut,
+    Handshake,
     In,
     Out,
     Waits,
+    finished,
     note_of,
     pause,
     received,
@@ -245,6 +247,30 @@ def test_a_send_that_waits_in_a_stage_is_given_up_with_it() -> None:
 
     assert [] == engine.to_write()
     engine.close()
+
+
+def test_an_aborted_send_leaves_a_waiting_timer_alone() -> None:
+    """It overtook results of the send, and is not part of it."""
+
+    class Beats(FreeOut):
+        deadline: float | None = 10.0
+
+        async def on_timer(self, now: float, /) -> list[Any]:
+            await pause()
+            self.deadline = None
+            return ["beat"]
+
+    engine = running(Handshake() | Beats(lambda _, item: [item, item]), clock=lambda: 20.0)
+    engine.send("x")
+    assert [] == engine.to_write()
+    engine.tick()
+    waiting = engine.to_write()
+    assert not engine.send_is_out
+    engine.abort_send(Cancelled())
+    finished(waiting)
+    received(engine, "go")
+
+    assert ["beat"] == written(engine)
 
 
 def test_one_item_at_a_time_is_sent() -> None:

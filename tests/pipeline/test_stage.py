@@ -1,0 +1,305 @@
+"""One stage alone: which of its methods counts, what it says of itself, and `Reply` and `END`."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import FrozenInstanceError, dataclass
+from typing import Any
+
+import pytest
+
+from pipeline import END, Inbound, Outbound, Reply, Stage
+from pipeline._stage import can_process, declares, is_generator, sync_process
+
+
+def run(coroutine: Any) -> Any:
+    """Run what never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it waits")
+
+
+class Sync(Inbound[Any, Any]):
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return ["sync", item]
+
+
+class Async(Inbound[Any, Any]):
+    async def process(self, item: Any, /) -> list[Any]:
+        return ["async", item]
+
+
+class SyncMixin:
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return ["sync mixin", item]
+
+
+class AsyncMixin:
+    async def process(self, item: Any, /) -> list[Any]:
+        return ["async mixin", item]
+
+
+class SyncOverAsync(Async):
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return ["sync over async", item]
+
+
+class AsyncOverSync(Sync):
+    async def process(self, item: Any, /) -> list[Any]:
+        return ["async over sync", item]
+
+
+class Heir(SyncOverAsync): ...
+
+
+class AsyncAgain(SyncOverAsync):
+    async def process(self, item: Any, /) -> list[Any]:
+        return ["async again", item]
+
+
+class MixedSync(SyncMixin, Async): ...
+
+
+class MixedAsync(AsyncMixin, Sync): ...
+
+
+class MixedBehind(Async, SyncMixin): ...  # type: ignore[misc]
+
+
+class Diamond(SyncOverAsync, Async): ...
+
+
+@pytest.mark.parametrize(
+    ("stage", "word", "is_sync"),
+    [
+        (Sync(), "sync", True),
+        (Async(), "async", False),
+        (SyncOverAsync(), "sync over async", True),
+        (AsyncOverSync(), "async over sync", False),
+        (Heir(), "sync over async", True),
+        (AsyncAgain(), "async again", False),
+        (MixedSync(), "sync mixin", True),
+        (MixedAsync(), "async mixin", False),
+        (MixedBehind(), "async", False),
+        (Diamond(), "sync over async", True),
+    ],
+)
+def test_the_method_defined_nearest_counts(stage: Stage[Any, Any], word: str, is_sync: bool) -> None:
+    """Of process and process_sync; `await stage.process(x)` does what a pipeline does (S4)."""
+    sync = sync_process(stage)
+
+    assert is_sync == (sync is not None)
+    assert [word, 1] == run(stage.process(1))
+    assert sync is None or [word, 1] == sync(1)
+
+
+def test_both_methods_in_one_class_are_refused() -> None:
+    """The message says which to keep."""
+    with pytest.raises(
+        TypeError,
+        match=r"Both defines both process and process_sync; keep process_sync if the stage never waits, "
+        r"else `async def process`$",
+    ):
+        type("Both", (Inbound,), {"process": Async.process, "process_sync": Sync.process_sync})
+
+
+def test_a_stage_without_either_says_so() -> None:
+    """A chain refuses it; called on its own it raises."""
+
+    class Neither(Inbound[Any, Any]): ...
+
+    assert not can_process(Neither())
+    assert can_process(Sync())
+    assert can_process(Async())
+    with pytest.raises(NotImplementedError, match=r"Neither defines neither process nor process_sync$"):
+        run(Neither().process(1))
+
+
+def test_a_generator_runs_while_its_results_are_taken() -> None:
+    """Which is known beforehand only of a `process_sync` that is one."""
+
+    class Generator(Inbound[Any, Any]):
+        def process_sync(self, item: Any, /) -> Iterator[Any]:
+            yield item
+
+    assert is_generator(Generator())
+    assert not is_generator(Sync())
+    assert not is_generator(Async())
+
+
+def test_defaults_give_nothing() -> None:
+    """A stage needs to define no more than process."""
+    stage = Sync()
+
+    assert () == run(stage.start())
+    assert () == run(stage.finish())
+    assert () == run(stage.on_timer(1.0))
+    assert () == stage.poll()
+    assert stage.unread([]) is None
+    stage.close()
+    assert (True, True, None, False, True, False) == (
+        stage.ready,
+        stage.wants_input,
+        stage.deadline,
+        stage.shareable,
+        stage.keeps_outbound_state,
+        stage.is_tap,
+    )
+
+
+def test_the_clock_outside_a_pipeline() -> None:
+    """It is the system's, so that a stage can be tried alone."""
+    before = time.monotonic()
+
+    assert before <= Sync().now() <= time.monotonic()
+
+
+def test_what_a_stage_declares_is_found_wherever_it_stands() -> None:
+    """On the class, on the object, or as a property."""
+
+    class OnClass(Sync):
+        ready = False
+
+    class AsProperty(Sync):
+        @property
+        def ready(self) -> bool:
+            return True
+
+    on_object = Sync()
+    on_object.ready = False
+
+    assert [True, True, True, False] == [declares(s, "ready") for s in (OnClass(), AsProperty(), on_object, Sync())]
+
+
+# ---- names and drawings: C4
+
+
+class Named(Sync):
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+
+
+def function(item: Any) -> Any: ...
+
+
+class Shy:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("stage", "drawn"),
+    [
+        (Named(), "Named()"),
+        (Named(1, "a", key=b"x"), "Named(1, 'a', key=b'x')"),
+        (Named(function), "Named(function)"),
+        (Named(int, type=Named), "Named(int, type=Named)"),
+        (Named(lambda item: item), "Named(<lambda>)"),
+        (Named(str.upper, [].append), "Named(str.upper, list.append)"),
+        (Named("x" * 100), f"Named('{'x' * 56}...)"),
+        (Named(Shy()), "Named(<Shy, whose repr raised RuntimeError>)"),
+    ],
+)
+def test_a_stage_is_drawn_as_it_was_written(stage: Stage[Any, Any], drawn: str) -> None:
+    """Its class and its arguments, which are cut and may fail."""
+    assert drawn == repr(stage)
+
+
+def test_local_functions_are_drawn_by_their_own_name() -> None:
+    """Where they were defined is of no interest."""
+
+    def local(item: Any) -> Any: ...
+
+    assert "Named(local)" == repr(Named(local))
+
+
+def test_a_name_is_the_class_unless_set() -> None:
+    """A subclass has its own; one that sets it keeps it for its own heirs' errors."""
+
+    class Renamed(Sync):
+        name = "renamed"
+
+    assert "Heir" == Heir().name
+    assert "renamed" == Renamed().name
+    assert "renamed()" == repr(Renamed())
+
+
+def test_no_stage_needs_to_call_its_base() -> None:
+    """Neither a class with an `__init__` of its own nor a dataclass, frozen or not."""
+
+    @dataclass
+    class Plain(Inbound[Any, Any]):
+        size: int = 5
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item * self.size]
+
+    @dataclass(frozen=True)
+    class Frozen(Outbound[Any, Any]):
+        size: int = 5
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item * self.size]
+
+    assert [10] == run(Plain(size=2).process(5))
+    assert [10] == run(Frozen(2).process(5))
+
+
+def test_stages_can_be_copied() -> None:
+    """And drawn then as the one they were copied from."""
+    assert "Named(1)" == repr(copy.copy(Named(1)))
+    assert "Named(1)" == repr(copy.deepcopy(Named(1)))
+
+
+def test_keyword_arguments_of_a_class_reach_its_bases() -> None:
+    """The library's hook hands them on."""
+    seen = []
+
+    class Wants:
+        def __init_subclass__(cls, *, word: str) -> None:
+            seen.append(word)
+
+    class Wanted(Sync, Wants, word="x"): ...
+
+    assert ["x"] == seen
+
+
+# ---- Reply and END
+
+
+def test_a_reply_is_a_value() -> None:
+    """Compared, hashed, shown, copied and matched as one; it cannot be changed."""
+    reply = Reply(1)
+
+    assert reply == Reply(1) != Reply(2)
+    assert reply != object()
+    assert hash(reply) == hash(Reply(1))
+    assert "Reply(item=1)" == repr(reply)
+    assert reply == copy.deepcopy(reply) == pickle.loads(pickle.dumps(reply))
+    assert reply == Reply[int](1)
+    match reply:
+        case Reply(item):
+            assert 1 == item
+    with pytest.raises(FrozenInstanceError):
+        reply.item = 2  # type: ignore[misc]
+
+
+def test_end_is_the_same_wherever_it_goes() -> None:
+    """Also in a copy."""
+    assert END is copy.deepcopy(END)
+    assert END is pickle.loads(pickle.dumps(END))
+    assert "END" == repr(END)
+
+
+def test_results_may_be_of_any_iterable() -> None:
+    """Whose type checkers see as `Result`."""
+
+    class Many(Inbound[int, int]):
+        def process_sync(self, item: int, /) -> Iterable[int]:
+            return range(item)
+
+    assert [0, 1] == list(run(Many().process(2)))
