@@ -9,7 +9,7 @@ from typing import Any, cast, overload
 from typing_extensions import TypeVar
 
 from ._chain import Inbound, Outbound
-from ._stage import In, Out, Result, Stage
+from ._stage import In, Out, Result, Stage, shown
 
 A = TypeVar("A", default=Any)
 B = TypeVar("B", default=Any)
@@ -26,10 +26,22 @@ class _FunctionStage(Stage[In, Out]):
         self.name = getattr(function, "__name__", type(function).__name__)
 
     def __repr__(self) -> str:
-        return f"{'inbound' if isinstance(self, Inbound) else 'outbound'}({self.name})"
+        return f"{self._direction}({self.name})"
+
+    @property
+    def _direction(self) -> str:
+        return "inbound" if isinstance(self, Inbound) else "outbound"
+
+    def _called(self, method: str) -> str:
+        return f"{self.name}()"  # the user wrote a function, and no method
 
 
 class _SyncFunction(_FunctionStage[In, Out]):
+    def _other_remedy(self) -> str:
+        """Show `Map`: the function may be one that cannot be changed, like `str.upper`."""
+        function = shown(self.function)
+        return f", or take Map({self._direction}={function if function.replace('.', '').isidentifier() else '...'})"
+
     def process_sync(self, item: In, /) -> Result[Out]:
         return cast("Result[Out]", self.function(item))
 

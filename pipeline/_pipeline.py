@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from types import TracebackType
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
 
 import trio
 from typing_extensions import TypeVar
@@ -138,6 +138,16 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             self._entering = False
             self._news.tell()
 
+    if not TYPE_CHECKING:  # the checkers are to refuse it
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("a Pipeline is closed asynchronously: write `async with`, not `with`")
+
+        __exit__ = __enter__  # `with` looks for it first, and never calls it
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("a Pipeline is received from asynchronously: write `async for`, not `for`")
+
     async def __aexit__(
         self,
         exc_type: type[BaseException] | None,
@@ -252,7 +262,10 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     def _claim_receive(self) -> None:
         if self._receiving:
-            raise trio.BusyResourceError("another task is receiving from this pipeline")
+            raise trio.BusyResourceError(
+                "another task is receiving from this pipeline. Receive in one task, and give the others their items "
+                "through trio.open_memory_channel()"
+            )
         self._news.check_open()
         self._receiving = True
 
@@ -271,7 +284,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             with driver.drives_inbound():
                 item = await driver.step()
             if item is END:
-                raise trio.EndOfChannel
+                raise trio.EndOfChannel("the input has ended; `async for item in pipeline` ends there without an error")
             if item is not NOTHING:
                 return item
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import logging
 import math
 import ssl
@@ -85,9 +86,11 @@ async def serve_tcp(
     Raises:
         OSError: the port cannot be listened on.
         ValueError: `max_connections` is less than 1.
+        TypeError: `make_chain` is a chain, or anything else than a plain function.
 
     Cancellation: it stops accepting, and ends when all handlers have.
     """
+    _check_factory(make_chain)
     if max_connections is not None and max_connections < 1:
         raise ValueError(f"max_connections is {max_connections}; give 1 or more, or None for no limit")
     listeners = await trio.open_tcp_listeners(port, host=host)
@@ -198,6 +201,17 @@ class _Server:
         if scope.cancelled_caught:
             raise StageTimeoutError(f"the connection was not ready within {self._ready_seconds} seconds")
         return pipeline
+
+
+def _check_factory(make_chain: object) -> None:
+    """Refuse at once what would fail at each connection: a chain itself, or `async def make_chain`."""
+    if not callable(make_chain):
+        raise TypeError(
+            f"serve_tcp() needs a new chain for each connection, so give it a function that makes one: "
+            f"lambda: {make_chain!r}"
+        )
+    if inspect.iscoroutinefunction(make_chain):
+        raise TypeError("serve_tcp() makes chains without waiting: write `def make_chain` without `async`")
 
 
 async def _accept(listener: trio.abc.Listener[trio.SocketStream]) -> trio.SocketStream:

@@ -167,6 +167,14 @@ class Stage(Generic[In, Out]):
     def __repr__(self) -> str:
         return shown_call(self.name, self._call)
 
+    def _called(self, method: str) -> str:
+        """How an error calls a method: by what its author wrote."""
+        return f"{self.name}.{method}()"
+
+    def _other_remedy(self) -> str:
+        """What else would make one item of one, beside a list."""
+        return ""
+
 
 def _is_sync(cls: type) -> bool:
     """Whether, of process and process_sync, the one defined nearest to the class is process_sync."""
@@ -204,20 +212,20 @@ def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[
     Raises:
         StageReturnError: the result is none of the allowed forms; the message shows the right one.
     """
-    if isinstance(result, str | bytes | bytearray | memoryview):
+    if isinstance(result, str | bytes | bytearray | memoryview | dict):
+        unit = "character" if isinstance(result, str) else "key" if isinstance(result, dict) else "byte"
         raise StageReturnError(
-            f"{stage.name}.{method}() returned {type(result).__name__}, which would be passed on one "
-            f"{'character' if isinstance(result, str) else 'byte'} at a time. If you meant one item, put it "
-            f"in a list: return [item]"
+            f"{stage._called(method)} returned {type(result).__name__}, which would be passed on one {unit} at a "
+            f"time. If you meant one item, put it in a list: return [item]{stage._other_remedy()}"
         )
     if isinstance(result, Iterable):
         return iter(result)
     if inspect.iscoroutine(result):
         result.close()  # it is reported here; Python need not warn that nobody awaited it
-    raise StageReturnError(f"{stage.name}.{method}() {_what_is_wrong(method, result)}")
+    raise StageReturnError(f"{stage._called(method)} {_what_is_wrong(method, result, stage._other_remedy())}")
 
 
-def _what_is_wrong(method: str, result: object) -> str:
+def _what_is_wrong(method: str, result: object, other_remedy: str) -> str:
     if result is None:
         return 'returned None. For "nothing yet" return (); for one item return [item]'
     if inspect.isasyncgen(result):
@@ -225,7 +233,7 @@ def _what_is_wrong(method: str, result: object) -> str:
     if inspect.iscoroutine(result):
         remedy = {"process_sync": "A stage that waits defines `async def process`", "poll": "Define it without `async`"}
         return f"returned a coroutine. {remedy.get(method, 'Await it: return await ...')}"
-    return f"returned {type(result).__name__}, which is no iterable of items. For one item: return [item]"
+    return f"returned {type(result).__name__}, which is no iterable of items. For one item: return [item]{other_remedy}"
 
 
 def remember_call(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -238,12 +246,13 @@ def remember_call(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any])
 def shown_call(name: str, call: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
     """`name(arguments)` as in the source, arguments shortened."""
     args, kwargs = call
-    parts = [_shown(value) for value in args]
-    parts += [f"{key}={_shown(value)}" for key, value in kwargs.items()]
+    parts = [shown(value) for value in args]
+    parts += [f"{key}={shown(value)}" for key, value in kwargs.items()]
     return f"{name}({', '.join(parts)})"
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as an argument in the source, shortened."""
     if isinstance(value, type) or inspect.isroutine(value):
         return value.__qualname__.rpartition(".<locals>.")[2]
     try:

@@ -8,6 +8,7 @@ never guessed at (P10).
 from __future__ import annotations
 
 import errno
+import inspect
 import select
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,6 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
+from ._chain import Duplex, Inbound, Outbound, Passthrough
 from ._errors import HalfCloseError, PipelineError
 from ._flow import Mark
 from ._stage import END
@@ -235,10 +237,7 @@ class Wire:
         if (self.reader is None and self.writer is None) or (
             source is not sink and (self.reader is None or self.writer is None)
         ):
-            raise TypeError(
-                f"{transport!r} is no transport: give a trio stream (of a socket: trio.SocketStream(socket)) or "
-                f"channel, one half of one, or two halves as (receive_half, send_half)"
-            )
+            raise TypeError(_no_transport(transport))
         self.takes_bytes = self.writer.takes_bytes if self.writer else isinstance(self.reader, StreamReader)
         self.counts = self.writer is not None and self.writer.counts
         self.can_interrupt = isinstance(self.reader, SocketReader)
@@ -285,6 +284,18 @@ class Wire:
         finally:
             if handle is not None:
                 handle.close()
+
+
+def _no_transport(given: object) -> str:
+    if inspect.iscoroutine(given):
+        given.close()  # it is reported here; Python need not warn that nobody awaited it
+        return f"{given.__qualname__}() was not awaited: write Pipeline(await {given.__qualname__}(...), chain)"
+    if isinstance(given, Inbound | Outbound | Duplex | Passthrough):
+        return f"{given!r} is a chain, and the transport comes first: write Pipeline(stream, {given!r})"
+    return (
+        f"{given!r} is no transport: give a trio stream (of a socket: trio.SocketStream(socket)) or channel, "
+        f"one half of one, or two halves as (receive_half, send_half)"
+    )
 
 
 async def _hurry_when_cancelled(scope: trio.CancelScope) -> None:

@@ -15,5 +15,7 @@ def as_bytes(stage: str, data: object) -> bytes:
     """
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
-    remedy = "put a TextCodec() next to it, on the client's side" if isinstance(data, str) else "encode it first"
+    remedy = "encode it first, as JSONCodec() does"
+    if isinstance(data, str):
+        remedy = "put a TextCodec() next to it, on the client's side"
     raise TypeError(f"{stage} takes bytes, not {type(data).__name__}: {remedy}")

@@ -25,6 +25,7 @@ Written = TypeVar("Written", contravariant=True)
 
 _SPACE = " \t\n\r"
 _TOO_DEEP = "the value is nested too deeply"
+_NO_FRAMER = " (an item is one whole value: is there a framer before it, as in LineFramer() | JSONCodec()?)"
 
 
 class JSONCodec(Duplex[JSONText, T, T, bytes]):
@@ -160,7 +161,8 @@ def _decode_typed(decode: Callable[[Any], Any], data: JSONText) -> Any:
         raise ValueError(f"JSONDecoder: {_TOO_DEEP}: {data[:40]!r}...") from None
     except ValueError as error:
         dots = "..." if len(data) > 100 else ""
-        raise ValueError(f"JSONDecoder: {error}: {data[:100]!r}{dots}") from error
+        hint = _NO_FRAMER if data and ("truncated" in str(error) or "trailing" in str(error)) else ""
+        raise ValueError(f"JSONDecoder: {error}: {data[:100]!r}{dots}{hint}") from error
 
 
 def _decode(text: str) -> Any:
@@ -170,7 +172,9 @@ def _decode(text: str) -> Any:
     except json.JSONDecodeError as error:
         problem = "a byte order mark" if text.startswith("\ufeff") else error.msg
         shown = repr(text[error.pos : error.pos + 20]) if error.pos < len(text) else "the end"
-        raise json.JSONDecodeError(f"JSONDecoder: {problem}, at {shown}", text, error.pos) from None
+        cut = error.msg == "Extra data" or error.pos == len(text) or error.msg.startswith("Unterminated")
+        hint = _NO_FRAMER if cut and text.strip(_SPACE) else ""
+        raise json.JSONDecodeError(f"JSONDecoder: {problem}, at {shown}{hint}", text, error.pos) from None
     except RecursionError:
         raise ValueError(f"JSONDecoder: {_TOO_DEEP}: {text[:40]!r}...") from None
     except ValueError as error:

@@ -71,7 +71,9 @@ class TextInbound(Inbound[BytesLike, str]):
             text = self._decoder.decode(data)
         except UnicodeDecodeError as error:
             self._decoder.setstate((b"", state))
-            reason = f"{error.reason} (TextCodec; errors='replace' would take it)"
+            held = self._held
+            before = f"; {held!r} is from the item before, which ended inside a character" if held else ""
+            reason = f"{error.reason}{before} (TextCodec; errors='replace' would take it)"
             raise UnicodeDecodeError(error.encoding, error.object, error.start, error.end, reason) from None
         return [text] if text or not data else ()
 

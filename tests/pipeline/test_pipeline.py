@@ -106,6 +106,15 @@ async def test_two_tasks_that_receive() -> None:
         await there.send_all(b"x\n")
 
 
+async def test_with_and_for_without_async_say_so() -> None:
+    here, _ = trio.testing.memory_stream_pair()
+    pipeline: Any = Pipeline(here, Lines())
+    with pytest.raises(TypeError, match="write `async with`, not `with`"), pipeline:
+        pass
+    with pytest.raises(TypeError, match="write `async for`, not `for`"):
+        list(pipeline)
+
+
 async def test_receive_is_a_checkpoint_each_time() -> None:
     """Whether an item was there or had to be read, receive passes through the scheduler; so does send."""
     async with Pipeline(Recording(b"a\nb\nc\n", b"d\n"), Lines()) as pipeline:

@@ -151,6 +151,19 @@ async def test_a_base_exception_of_a_handler_ends_the_server(error: type[BaseExc
 
 
 @pytest.mark.real_time
+async def test_a_chain_instead_of_a_factory_is_refused_at_once() -> None:
+    """The message shows the factory of that very chain."""
+    with pytest.raises(TypeError, match=r"a function that makes one: lambda: Lines\(\) \| Passthrough\(\)$"):
+        await serve_tcp(echo, 0, Lines() | Passthrough())  # type: ignore[arg-type]
+
+
+async def test_an_async_factory_is_refused_at_once() -> None:
+    async def make_chain() -> Any: ...
+
+    with pytest.raises(TypeError, match="write `def make_chain` without `async`"):
+        await serve_tcp(echo, 0, make_chain)  # type: ignore[arg-type]
+
+
 async def test_a_factory_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The connection is closed, and the next one is served."""
     chains = [Passthrough(Lines())]

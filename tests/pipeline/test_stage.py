@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from pipeline import END, Inbound, Outbound, Reply, Stage
-from pipeline._stage import can_process, declares, is_generator, sync_process
+from pipeline import END, Inbound, Outbound, Reply, Stage, StageReturnError
+from pipeline._stage import can_process, declares, is_generator, results_of, sync_process
 
 
 def run(coroutine: Any) -> Any:
@@ -303,3 +303,16 @@ def test_results_may_be_of_any_iterable() -> None:
             return range(item)
 
     assert [0, 1] == list(run(Many().process(2)))
+
+
+def test_a_dict_is_no_result() -> None:
+    """It is iterable, but nobody who returns one means its keys; who does, returns `keys()`."""
+    stage = Sync()
+    with pytest.raises(StageReturnError) as info:
+        results_of(stage, "process_sync", {"id": 1})
+
+    assert (
+        "Sync.process_sync() returned dict, which would be passed on one key at a time. If you meant one item, put it "
+        "in a list: return [item]" == str(info.value)
+    )
+    assert ["id"] == list(results_of(stage, "process_sync", {"id": 1}.keys()))

@@ -690,6 +690,18 @@ def test_a_plain_socket_is_refused() -> None:
         Pipeline(plain, Passthrough())  # type: ignore[arg-type]
 
 
+def test_a_stream_that_nobody_awaited_is_refused() -> None:
+    """The message shows the `await`, and Python does not warn on top."""
+    with pytest.raises(TypeError, match=r"was not awaited: write Pipeline\(await open_tcp_stream\(\.\.\.\), chain\)"):
+        Pipeline(trio.open_tcp_stream("localhost", 1), Passthrough())  # type: ignore[arg-type] # noqa: ASYNC105
+
+
+def test_a_chain_in_the_place_of_the_transport_is_refused() -> None:
+    """The message shows the order of the two."""
+    with pytest.raises(TypeError, match=r"comes first: write Pipeline\(stream, Passthrough\(\) \| Passthrough\(\)\)"):
+        Pipeline(Passthrough() | Passthrough(), Passthrough())  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("make_pair", [tcp_pair, memory_pair, tls_pair])
 async def test_a_transport_that_was_closed_before(make_pair: Any) -> None:
     """Both directions say so, with trio's error, and closing raises nothing."""

@@ -78,7 +78,7 @@ def test_what_is_no_bytes_is_refused(kind: Any) -> None:
     ("data", "message"),
     [
         (b'{"a" 1}', r"JSONDecoder: Expecting ':' delimiter, at '1}': line 1 column 6 \(char 5\)"),
-        (b"[1] x", r"JSONDecoder: Extra data, at 'x': line 1 column 5 \(char 4\)"),
+        (b"[1] x", r"JSONDecoder: Extra data, at 'x' \(.*\): line 1 column 5 \(char 4\)"),
         (b"", r"JSONDecoder: Expecting value, at the end: line 1 column 1 \(char 0\)"),
         (b" ", r"JSONDecoder: Expecting value, at the end"),
         (b"[1", r"JSONDecoder: Expecting ',' delimiter, at the end"),
@@ -90,6 +90,20 @@ def test_what_is_no_bytes_is_refused(kind: Any) -> None:
 def test_bad_json_shows_what_and_where(data: Any, message: str) -> None:
     with pytest.raises(json.JSONDecodeError, match=message):
         JSONDecoder().process_sync(data)
+
+
+@pytest.mark.parametrize("kind", [None, Any])
+@pytest.mark.parametrize("data", [b"[1]\n[2]", b"[1", b'{"a": "b', b'{"a":'])
+def test_more_or_less_than_one_value_asks_for_the_framer(data: bytes, kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"is there a framer before it, as in LineFramer\(\) \| JSONCodec\(\)\?"):
+        JSONDecoder(kind).process_sync(data)
+
+
+@pytest.mark.parametrize("kind", [None, Any])
+@pytest.mark.parametrize("data", [b"", b'{"a" 1}'])
+def test_a_bad_line_does_not_ask_for_the_framer(data: bytes, kind: Any) -> None:
+    with pytest.raises(ValueError, match=r"^JSONDecoder: (?!.*framer)"):
+        JSONDecoder(kind).process_sync(data)
 
 
 @pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])

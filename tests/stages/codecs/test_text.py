@@ -48,6 +48,17 @@ def test_bad_bytes_name_the_stage_the_byte_and_the_remedy() -> None:
     )
 
 
+def test_a_code_point_cut_by_a_framer_is_told_from_the_line_that_is_wrong() -> None:
+    """It is not the line with the error which is wrong, but the one before."""
+    harness = Harness(LineFramer() | TextCodec())
+    with pytest.raises(UnicodeDecodeError) as info:
+        harness.receive(b"caf\xc3\nbar\n")
+    assert (
+        "'utf-8' codec can't decode byte 0xc3 in position 0: invalid continuation byte; b'\\xc3' is from the item "
+        "before, which ended inside a character (TextCodec; errors='replace' would take it)" == str(info.value)
+    )
+
+
 def test_after_bad_bytes_the_next_item_is_decoded_for_itself() -> None:
     """A cut code point before them went with them."""
     codec = TextCodec()
