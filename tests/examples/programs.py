@@ -10,8 +10,10 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Self
 
 from tests.code_blocks import ROOT
@@ -50,8 +52,27 @@ class Server:
         assert port, self.greeting + self._output.read()
         self.port = int(port[1])
         self._printed: list[str] = []
-        self._reading = threading.Thread(target=lambda: self._printed.extend(self._output), daemon=True)
+        self._news = threading.Condition()
+        self._reading = threading.Thread(target=self._read, daemon=True)
         self._reading.start()
+
+    def _read(self) -> None:
+        for line in self._output:
+            with self._news:
+                self._printed.append(line)
+                self._news.notify_all()
+
+    def wait_for(self, text: str) -> None:
+        """Wait until a line with this text was printed."""
+        with self._news:
+            assert self._news.wait_for(lambda: any(text in line for line in self._printed), SECONDS), self._printed
+
+    def _wait_until_idle(self) -> None:
+        """Wait until it sleeps: a KeyboardInterrupt in the middle of anything could leave that half done."""
+        stat = Path(f"/proc/{self._process.pid}/stat")
+        end, idle = time.monotonic() + SECONDS, 0
+        while idle < 100 and time.monotonic() < end:
+            idle = idle + 1 if stat.read_text("utf-8").rpartition(") ")[2].startswith("S") else 0
 
     def stop(self) -> str:
         """Press Ctrl+C; return what the server printed since its greeting.
@@ -59,6 +80,7 @@ class Server:
         Raises:
             AssertionError: it did not end in good order.
         """
+        self._wait_until_idle()
         self._process.send_signal(signal.SIGINT)
         self._process.wait(timeout=SECONDS)
         self._reading.join(SECONDS)

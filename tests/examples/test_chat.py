@@ -115,6 +115,7 @@ def test_logs_both_directions_and_ends_on_ctrl_c() -> None:
         with Client(server.port) as gone:
             gone.write(b"hal")
             gone.vanish()
+        server.wait_for("the client vanished")
         check_serves(server)
         log = server.stop()
 
