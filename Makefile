@@ -8,13 +8,13 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check
 # What is checked: those of them that there are.
-CODE := $(wildcard pipeline stages tests examples)
+CODE := $(wildcard pipeline stages tests examples docs/*.py)
 
 # Nobody needs to know of a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check format clean
+.PHONY: help demo test test-full check docs format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -36,6 +36,9 @@ check: $(VENV)/developer ## lint, formatting, types, news fragments
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/towncrier build --draft --version next
 
+docs: $(VENV)/writer ## build the documentation, build/docs/index.html; warnings are errors
+	$(BIN)/python -m sphinx -E --fail-on-warning --keep-going --quiet -d build/doctrees docs build/docs
+
 format: $(VENV)/developer ## mend what `make check` can mend by itself
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
@@ -56,4 +59,9 @@ $(VENV)/runtime: pyproject.toml
 $(VENV)/developer: $(VENV)/runtime
 	@echo "Adding the developers' tools to $(VENV) ..."
 	@$(PIP_INSTALL) --editable '.[test,check]'
+	@touch $@
+
+$(VENV)/writer: $(VENV)/runtime
+	@echo "Adding Sphinx to $(VENV) ..."
+	@$(PIP_INSTALL) --editable '.[docs]'
 	@touch $@
