@@ -15,15 +15,14 @@ event loop. The loop is `Flow.advance`; it keeps these promises:
 from __future__ import annotations
 
 import enum
-from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
-from ._call import Waiting, call, cut, described, fail, raise_failure, returned
+from ._call import Waiting, call, cut, fail, raise_failure, returned
 from ._errors import PipelineError
-from ._items import size_of
 from ._slot import Slot
 from ._stage import END, Reply, results_of
+from ._stock import Stock
 
 __all__ = ["BLOCKED", "NEED_INPUT", "WOULD_WAIT", "Flow", "Mark", "NeedInput", "Waiting"]
 
@@ -54,99 +53,17 @@ WOULD_WAIT: Final = Mark.WOULD_WAIT
 _NOTHING: Final = Mark.NOTHING
 
 
-class Flow:
-    """The stages of one direction in the order of the flow, and the items between them.
-
-    Args:
-        slots: the stages, first to last.
-        describe: tells an error's note which slot of which chain it is.
-        show_items: whether errors may show items.
-        max_reply_bytes: how much of what the other flow turned round may wait here.
-    """
+class Flow(Stock):
+    """The stages of one direction in the order of the flow, and the items on their way through them."""
 
     other: Flow
 
     def __init__(
         self, slots: list[Slot], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
     ) -> None:
-        self.slots = slots
-        self.describe, self.show_items, self.max_reply_bytes = describe, show_items, max_reply_bytes
-        self.arrived: deque[tuple[Any, bool, int]] = deque()  # what went in behind the last stage
-        self.ended = False
-        self.mine = False  # whether the item that came out last belongs to the present send
-        self.owed = 0  # bytes of replies that wait in here, or came out and are not written yet
-        self.never_wait = False  # stop before a call that may wait
-        self.stirred = False  # something may have come in since advance() came to nothing
-        self.hold_mine = False  # the present send stays where it is: its own task takes it further
-        self.failed_mine = False  # whether what failed last belongs to the present send
-        self.lost_mine = False  # whether END cut off a part of the present send
-        self.dropped_replies = 0
-        self.on_news: Callable[[], None] = lambda: None
-        self._delayed: deque[tuple[Any, int, int]] = deque()  # replies that would get into the middle of a list
-        self._broken = False
-        self._dead = 0  # so many slots at the beginning have ended
-        self._top = 0  # no slot behind this one has anything to do
-        self._last = len(slots) - 1
-        for index, slot in enumerate(slots):
+        super().__init__(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+        for slot in slots:
             slot.flow = self
-            slot.wire(index, slots[index + 1] if index < self._last else None)
-
-    # ---- in
-
-    def put(self, item: Any, *, at: int = 0, mine: bool = False, counted: int = 0) -> None:
-        """Let an item, or END, go in before the slot `at`; `counted` bytes of it bound the replies.
-
-        Behind the end nothing is taken any more.
-        """
-        if not self.takes(at):
-            return
-        self.stirred = True
-        self.owed += counted
-        if at > self._last:
-            self.arrived.append((item, mine, counted))
-        else:
-            self.slots[at].inbox.append((item, mine, counted))
-            self.touch(at)
-
-    def put_reply(self, item: Any, at: int) -> None:
-        """Let what the other flow turned round go in; dropped and counted if this flow has ended there."""
-        if not self.takes(at):
-            self.dropped_replies += item is not END
-            return
-        counted = 0 if item is END else max(1, size_of(item))
-        if self._delayed or self._splits_a_list(at):
-            self._delayed.append((item, at, counted))
-            self.owed += counted
-            self.stirred = True
-        else:
-            self.put(item, at=at, counted=counted)
-        self.on_news()
-
-    def takes(self, at: int = 0) -> bool:
-        """Whether what goes in before the slot `at` has any effect."""
-        return not (self.ended or self._broken or at < self._dead)
-
-    def touch(self, index: int) -> None:
-        """See to it that `advance` comes by this slot: it has something to do."""
-        self._top = max(self._top, index)
-        self.stirred = True
-
-    @property
-    def full(self) -> bool:
-        """Whether so many replies wait here that the other flow must not cause more."""
-        return self.owed >= self.max_reply_bytes
-
-    def _splits_a_list(self, at: int) -> bool:
-        return any(slot.mid_list for slot in self.slots[self._dead : at])
-
-    def _let_delayed_in(self, *, all_of_them: bool) -> None:
-        while self._delayed and (all_of_them or not self._splits_a_list(self._delayed[0][1])):
-            item, at, counted = self._delayed.popleft()
-            self.owed -= counted
-            if self.takes(at):
-                self.put(item, at=at, counted=counted)
-            else:
-                self.dropped_replies += item is not END
 
     # ---- through
 
@@ -215,7 +132,7 @@ class Flow:
         """A stage's result is no item: END of this direction, or a reply for the other one."""
         if out is END:
             self._drop_results(slot)
-            self._end_behind(slot)
+            self.end_behind(slot)
             return _NOTHING
         self.other.put_reply(out.item, slot.back)
         return BLOCKED if self.other.full else _NOTHING
@@ -225,14 +142,14 @@ class Flow:
         self.owed -= counted
         if item is END:
             self.ended = True
-            self._kill(len(self.slots))
-            self._drop_arrived()
+            self.kill(len(self.slots))
+            self.drop_arrived()
         return item
 
     def _use_up(self, slot: Slot) -> None:
         """All results of a call went on, and that has consequences."""
         if slot.op == "finish":
-            self._end_behind(slot)
+            self.end_behind(slot)
         elif slot.op == "on_timer":
             _check_deadline(slot)
         elif slot.generates:
@@ -275,7 +192,7 @@ class Flow:
         """
         self.stirred = False
         if self._delayed and not blocked:
-            self._let_delayed_in(all_of_them=False)
+            self.let_delayed_in(all_of_them=False)
             if self.arrived:
                 return None
         for slot in reversed(self.slots):
@@ -306,7 +223,7 @@ class Flow:
         held_by_gate = slot is None or (slot.results is None and slot.running is None and not slot.open)
         if not (self._delayed and held_by_gate):
             return BLOCKED
-        self._let_delayed_in(all_of_them=True)
+        self.let_delayed_in(all_of_them=True)
         return None
 
     def _begin(self, slot: Slot, *, timer_only: bool) -> Any:
@@ -341,10 +258,10 @@ class Flow:
         self.owed -= counted
         if item is not END:
             return call(slot, "process", item)
-        self._kill(slot.index)
+        self.kill(slot.index)
         if slot.finishes:
             return call(slot, "finish")
-        self._end_behind(slot)
+        self.end_behind(slot)
         return None
 
     def _let_timer_overtake(self, slot: Slot) -> None:
@@ -361,14 +278,6 @@ class Flow:
             _check_deadline(slot)
         slot.take_back()
 
-    # ---- ending
-
-    def _end_behind(self, slot: Slot) -> None:
-        """This direction ends after `slot`: the next stage gets to finish, or the flow is at its end."""
-        self._kill(slot.index + 1)
-        self._let_delayed_in(all_of_them=True)  # they were there before the end
-        self.put(END, at=slot.index + 1)
-
     def _drop_results(self, slot: Slot) -> None:
         """What a stage gave behind its END is no part of anything."""
         try:
@@ -377,58 +286,7 @@ class Flow:
             slot.mine = False  # the end is lost, whatever becomes of the present send
             fail(slot, (slot.op, *slot.args), error)
 
-    def _kill(self, count: int) -> None:
-        """The first `count` stages take part no more."""
-        slots, self._dead = self.slots[self._dead : count], max(self._dead, count)
-        failed: list[BaseException] = []
-        for slot in slots:
-            self.lost_mine = self.lost_mine or slot.holds_mine
-            replies = [counted for _, _, counted in slot.inbox if counted]
-            self.dropped_replies += len(replies)
-            self.owed -= sum(replies)
-            what = slot.running.call if slot.running else (slot.op, *slot.args)
-            try:
-                slot.drop()
-            except Exception as error:
-                failed.append(described(error, slot, what))
-        if failed:
-            self.failed_mine = False
-            raise failed[0]
-
-    def _drop_arrived(self) -> None:
-        """Nothing goes out behind the end."""
-        self.lost_mine = self.lost_mine or any(mine for _, mine, _ in self.arrived)
-        replies = [counted for *_, counted in (*self.arrived, *self._delayed) if counted]
-        self.dropped_replies += len(replies)
-        self.owed -= sum(replies)
-        self.arrived.clear()
-        self._delayed.clear()
-
-    def break_off(self, error: BaseException) -> None:
-        """Nothing goes through any more because of `error`; replies that wait are dropped and counted."""
-        self._broken = True
-        try:
-            self._kill(len(self.slots))
-        except Exception as second:
-            error.add_note(f"and then {second!r}")
-        self._drop_arrived()
-        self.owed = 0
-
-    # ---- the present send
-
-    def drop_mine(self, error: BaseException) -> Slot | None:
-        """Forget what belongs to the present send, cut short by `error`; return a stage that has gone ahead with it."""
-        ahead: Slot | None = None
-        for slot in self.slots:
-            if slot.tracked and slot.touched:
-                ahead = ahead or slot
-            try:
-                slot.drop_mine()
-            except Exception as second:
-                error.add_note(f"and then {second!r}")
-        self.arrived = deque(entry for entry in self.arrived if not entry[1])
-        self.lost_mine = False
-        return ahead
+    # ---- calls that were made elsewhere
 
     def accept(self, slot: Slot, result: Any, *this: Any) -> None:
         """Take the result of a call that was made elsewhere."""
@@ -442,17 +300,6 @@ class Flow:
         if not isinstance(error, Exception):
             raise error
         fail(slot, ("process", item), error)
-
-    def settle_mine(self) -> None:
-        """The present send is out: what its item changed in the stages stays."""
-        self.lost_mine = False
-        for slot in self.slots:
-            slot.touched = slot.mine = False
-
-    @property
-    def holds_mine(self) -> bool:
-        """Whether a part of the present send's item is still in here."""
-        return any(slot.holds_mine for slot in self.slots) or any(mine for _, mine, _ in self.arrived)
 
 
 def _check_deadline(slot: Slot) -> None:

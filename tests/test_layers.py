@@ -19,7 +19,7 @@ import pipeline
 ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
-PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_flow", "_wiring", "_buffer"]
+PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_stock", "_flow", "_wiring", "_buffer"]
 PURE += ["_outgoing", "_core", "_quick"]
 # Here is trio:
 ON_TRIO = [
