@@ -98,7 +98,7 @@ def test_a_function_that_gives_a_coroutine_away_is_told() -> None:
     def not_async(text: str) -> Any:
         return slow_words(text)
 
-    with pytest.raises(StageReturnError, match=r"^not_async.process_sync\(\) returned a coroutine"):
+    with pytest.raises(StageReturnError, match=r"^not_async\(\) returned a coroutine"):
         received(running(inbound(not_async)), "a")
 
 
