@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import pickle
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import FrozenInstanceError, dataclass
 from typing import Any
 
@@ -316,3 +316,32 @@ def test_a_dict_is_no_result() -> None:
         "in a list: return [item]" == str(info.value)
     )
     assert ["id"] == list(results_of(stage, "process_sync", {"id": 1}.keys()))
+
+
+async def no_results() -> AsyncIterator[int]:
+    yield 1
+
+
+async def late_results() -> list[int]:
+    return []
+
+
+@pytest.mark.parametrize(
+    ("method", "make", "message"),
+    [
+        ("process", lambda: "text", r"returned str, .* one character at a time\. .*: return \[item\]$"),
+        ("process", lambda: b"data", r"returned bytes, .* one byte at a time\. .*: return \[item\]$"),
+        ("process", lambda: None, r'returned None\. For "nothing yet" return \(\); for one item return \[item\]$'),
+        ("process", lambda: 5, r"returned int, which is no iterable of items\. For one item: return \[item\]$"),
+        (
+            "process",
+            no_results,
+            r"is an async generator \(`async def` with `yield`\)\. Return the items: return \[item\]",
+        ),
+        ("process", late_results, r"returned a coroutine\. Await it: return await \.\.\.$"),
+        ("process_sync", late_results, r"returned a coroutine\. A stage that waits defines `async def process`$"),
+    ],
+)
+def test_what_is_no_result_is_refused_with_the_right_form(method: str, make: Any, message: str) -> None:
+    with pytest.raises(StageReturnError, match=rf"^Sync\.{method}\(\) {message}"):
+        results_of(Sync(), method, make())
