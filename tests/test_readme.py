@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.code_blocks import ROOT, CodeBlock, broken_links, check_command, commands, programs
+from tests.code_blocks import ROOT, CodeBlock, broken_links, check_command, code_blocks, commands, programs
 
 README = ROOT / "README.md"
 PROGRAMS = programs(README)
@@ -38,3 +42,22 @@ def test_command_exists(command: list[str]) -> None:
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
 def test_links_lead_to_files_and_headings(name: str) -> None:
     assert [] == broken_links(ROOT / name)
+
+
+def lines_of(text: str) -> str:
+    return "\n".join(line.strip() for line in text.strip().splitlines())
+
+
+def test_session_is_one_that_the_demo_shows() -> None:
+    (session,) = code_blocks(README, "terminal")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+    demo = [sys.executable, str(ROOT / "examples" / "demo.py")]
+    shown = subprocess.run(demo, env=environment, capture_output=True, encoding="utf-8", timeout=20, check=True).stdout
+    assert lines_of(session.text) in lines_of(shown)
+
+
+@pytest.mark.parametrize(
+    ("path", "test"), re.findall(r"\]\((tests/[\w/]+\.py)\): `(test_\w+)`", README.read_text("utf-8"))
+)
+def test_statement_has_the_test_behind_it(path: str, test: str) -> None:
+    assert f"def {test}(" in (ROOT / path).read_text("utf-8")
