@@ -6,6 +6,7 @@ import ast
 import inspect
 import re
 import tomllib
+from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from sphinx.util.inspect import stringify_signature
 import pipeline
 import pipeline.testing
 import stages
+from pipeline import Duplex, Passthrough, Stage
 
 ROOT = Path(__file__).parent.parent
 
@@ -33,6 +35,7 @@ myst_heading_anchors = 3  # links to headings, as GitHub makes them
 highlight_language = "none"  # a fence without a language is a picture
 
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True  # `time.monotonic`, and not its repr
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True
@@ -104,9 +107,14 @@ def put_value(app: Any, what: str, name: str, obj: object, options: object, line
 
 
 def own_signature(app: Any, what: str, name: str, obj: Any, options: object, args: str, returns: str) -> Any:
-    """The signature of a stage's `__init__`: its `__new__`, which autodoc takes first, only remembers the call."""
-    if what != "class" or not args.startswith("(*args: Any"):
+    """The signature of a stage's `__init__`: its `__new__`, which autodoc takes first, only remembers the call.
+
+    What is made by its own members only, an enum or a stage to be subclassed, is called with nothing.
+    """
+    if what != "class" or not issubclass(obj, Stage | Duplex | Passthrough | Enum):
         return None
+    if issubclass(obj, Enum):
+        return "", returns
     parameters = list(inspect.signature(obj.__init__).parameters.values())[1:]
     if obj.__init__ is object.__init__:
         return "()", returns
