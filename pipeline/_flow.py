@@ -56,8 +56,6 @@ _NOTHING: Final = Mark.NOTHING
 class Flow(Stock):
     """The stages of one direction in the order of the flow, and the items on their way through them."""
 
-    other: Flow
-
     def __init__(
         self, slots: list[Slot], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
     ) -> None:
