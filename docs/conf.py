@@ -111,6 +111,8 @@ def own_signature(app: Any, what: str, name: str, obj: Any, options: object, arg
 
     What is made by its own members only, an enum or a stage to be subclassed, is called with nothing.
     """
+    if what == "function":
+        return re.sub(r"<class '[\w.]*?(\w+)'>", r"\1", args), returns  # a default that is a class, by its name
     if what != "class" or not issubclass(obj, Stage | Duplex | Passthrough | Enum):
         return None
     if issubclass(obj, Enum):
