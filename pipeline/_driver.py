@@ -261,8 +261,12 @@ class Driver(Writing):
             if self.engine.timed:
                 self.news.hurry(self.engine.deadline)
             if not self.engine.sending:
-                return
+                break
             await self._pass_gate()
+        error = self.engine.take_send_error()
+        if error is not None:  # while this task waited, or by an END in its way
+            ended = self.engine.outbound_error is None
+            raise (trio.ClosedResourceError if ended else trio.BrokenResourceError)(str(error)) from error
 
     async def end_out(self) -> None:
         """Let the stages finish and half-close; waits until none of them holds the end back."""

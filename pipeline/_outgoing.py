@@ -37,6 +37,7 @@ class Outgoing(Generic[ClientOut]):
         self.chain = chain
         self.outbound_error: BaseException | None = None
         self.sending = False
+        self._send_error: BaseException | None = None
         self.eof_sent = False
         self.closed = False
         self._outbound = flow
@@ -113,7 +114,7 @@ class Outgoing(Generic[ClientOut]):
         self._check_outbound(ended=not self._outbound.takes())
         if self.sending:
             raise PipelineError("the item sent before is still under way: call to_write() until it gives []")
-        self.sending = True
+        self.sending, self._send_error = True, None
         self._outbound.put(item, mine=True)
 
     def send_eof(self) -> None:
@@ -138,6 +139,8 @@ class Outgoing(Generic[ClientOut]):
             PipelineError: a stage ended outbound before the item that was sent is through.
         """
         status = self.work_out()
+        if status is END and (error := self.take_send_error()) is not None:
+            raise error
         if isinstance(status, Waiting):
             return status  # to be awaited at once; what is in the buffer is of the same step
         data = self.peek()
@@ -217,6 +220,7 @@ class Outgoing(Generic[ClientOut]):
         Args:
             error: what cut it short.
         """
+        self._send_error = None
         if not self.sending:
             return
         self.sending = False
@@ -227,6 +231,11 @@ class Outgoing(Generic[ClientOut]):
             broken = PipelineError(f"a send was cut short by {error!r} after {what}")
             broken.__cause__ = error
             self.break_outbound(broken)
+
+    def take_send_error(self) -> BaseException | None:
+        """Why the present send came to nothing, if that happened while somebody else ran outbound, or by an END."""
+        error, self._send_error = self._send_error, None
+        return error
 
     def break_outbound(self, error: BaseException, *, torn: bool = False) -> None:
         """Nothing can be sent any more.
@@ -240,6 +249,8 @@ class Outgoing(Generic[ClientOut]):
             self._buffer.clear()
         elif self.sending:
             self._buffer.drop_send()
+        if self.sending:
+            self._send_error = self.outbound_error
         self.sending = self._held_back = False
         self._outbound.break_off(self.outbound_error)
 
@@ -263,15 +274,14 @@ class Outgoing(Generic[ClientOut]):
         return item
 
     def _lose_send(self) -> None:
-        """A stage ended outbound below what was sent, so that it can never go out."""
+        """A stage ended outbound below what was sent, so that it can never go out; its sender is to be told."""
         error = PipelineError("outbound has ended before the item that was sent was through: a stage gave END")
         torn = self._buffer.handed
         self._outbound.settle_mine()
         self._buffer.drop_send()
-        self.sending, self._outbound.failed_mine = False, True
+        self.sending, self._send_error = False, error
         if torn:
             self.break_outbound(error)
-        raise error
 
     def _check_open(self) -> None:
         if self.closed:

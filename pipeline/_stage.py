@@ -77,7 +77,10 @@ class Stage(Generic[In, Out]):
 
     # Typed Any so that a subclass may use a plain attribute or a property; the comments give the types.
     ready: Any = True
-    """bool: False while a handshake runs that needs nobody's decision; a `send()` waits for it."""
+    """bool: False while a handshake runs that needs nobody's decision; a `send()` waits for it.
+
+    A stage in which it ever changes says so on its class or in `__init__`, if only `ready = True`.
+    """
     wants_input: Any = True
     """bool, inbound only: while False the stage is not fed and nothing below it is read."""
     deadline: Any = None
@@ -202,8 +205,9 @@ def can_process(stage: Stage[Any, Any]) -> bool:
 
 
 def declares(stage: Stage[Any, Any], name: str) -> bool:
-    """Whether the stage's class or the object itself says anything about `name`."""
-    return getattr(type(stage), name) is not getattr(Stage, name) or name in vars(stage)
+    """Whether the stage's class or the object itself says anything about `name`, if only what the default says."""
+    own = itertools.takewhile(lambda base: base is not Stage, type(stage).__mro__)
+    return name in vars(stage) or any(name in vars(base) for base in own)
 
 
 def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[Any]:

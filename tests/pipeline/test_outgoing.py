@@ -273,6 +273,26 @@ def test_an_aborted_send_leaves_a_waiting_timer_alone() -> None:
     assert ["beat"] == written(engine)
 
 
+def test_a_send_that_comes_to_nothing_while_another_task_runs_outbound_is_known() -> None:
+    """Its own task learns of it, once, and not the one which only wrote replies."""
+    for why in ("END", "error"):
+        engine = running(
+            In(lambda _, item: [Reply(END) if item == "END" else Reply("text")]) | Handshake(), byte_wire=True
+        )
+        engine.send(b"x")
+        engine.work_out()
+        received(engine, why)
+        if why == "error":
+            engine.break_outbound(ValueError("by another task"))
+        else:
+            assert END is engine.work_out(replies_only=True)
+
+        assert not engine.sending
+        error = engine.take_send_error()
+        assert (why == "END") == ("before the item that was sent was through" in str(error))
+        assert engine.take_send_error() is None
+
+
 def test_one_item_at_a_time_is_sent() -> None:
     """The message says how to go on."""
     engine = running(Out())

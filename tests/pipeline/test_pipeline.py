@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -614,3 +615,37 @@ async def test_chains_that_really_wait_are_cancelled_at_every_checkpoint() -> No
         lambda: Lines() | Twice() | WaitsOut() | Waits(), wire=[b"a\nb", b"\nc\n"], client=[b"x", b"y"]
     )
     assert checkpoints > 20
+
+
+class _Shut(Inbound[bytes, Any]):
+    """Not ready after "shut"; then ends outbound, or answers what is no bytes."""
+
+    def process_sync(self, item: bytes, /) -> list[Any]:
+        self.ready = False
+        if item == b"shut":
+            return []
+        return [Reply(END) if item == b"end" else Reply("text")]
+
+    ready = True
+
+
+@pytest.mark.parametrize(("word", "error"), [(b"end", trio.ClosedResourceError), (b"bad", trio.BrokenResourceError)])
+async def test_a_send_at_a_gate_is_told_when_another_task_ended_outbound(word: bytes, error: type[Exception]) -> None:
+    """It did not go out, so it does not return as if it had."""
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, _Shut())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        await far.send_all(b"shut")
+        await trio.testing.wait_all_tasks_blocked()
+
+        async def send() -> None:
+            with pytest.raises(error):
+                await pipeline.send(b"x")
+            nursery.cancel_scope.cancel()
+
+        nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+        await far.send_all(word)
+    with suppress(TypeError):  # of the reply; nobody was told of it before
+        await pipeline.aclose()

@@ -165,6 +165,9 @@ def test_what_a_stage_declares_is_found_wherever_it_stands() -> None:
     class OnClass(Sync):
         ready = False
 
+    class AsTheDefault(Sync):
+        ready = True
+
     class AsProperty(Sync):
         @property
         def ready(self) -> bool:
@@ -173,7 +176,8 @@ def test_what_a_stage_declares_is_found_wherever_it_stands() -> None:
     on_object = Sync()
     on_object.ready = False
 
-    assert [True, True, True, False] == [declares(s, "ready") for s in (OnClass(), AsProperty(), on_object, Sync())]
+    assert all(declares(stage, "ready") for stage in (OnClass(), AsTheDefault(), AsProperty(), on_object))
+    assert not declares(Sync(), "ready")
 
 
 # ---- names and drawings: C4
