@@ -122,7 +122,7 @@ class Driver(Writing):
 
     async def park_what_is_there(self) -> None:
         """Let items out for which nobody waits, as far as there is room."""
-        while not self.park_is_full:
+        while not self.park_is_full and self.engine.inbound_error is None:
             item = await self.look()
             if item is NEED_INPUT or item is END:
                 break

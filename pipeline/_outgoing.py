@@ -126,6 +126,11 @@ class Outgoing(Generic[ClientOut]):
         self._check_outbound(ended=self._outbound.ended)
         self.end_outbound()
 
+    @property
+    def takes_sends(self) -> bool:
+        """Whether outbound goes on: False as soon as its end is on the way."""
+        return not self.eof_sent and self._outbound.takes()
+
     def to_write(self) -> list[Any] | Waiting:
         """Run outbound, and give what is to be written: at most about 64 KiB at a time.
 

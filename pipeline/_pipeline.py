@@ -469,12 +469,12 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     def _check_can_send(self) -> None:
         self._raise_unraised()
-        if self._engine.outbound_ended or self._engine.eof_sent:
-            raise trio.ClosedResourceError("outbound has ended: nothing can be sent after send_eof() or END")
         if self._engine.outbound_error is not None:
             raise trio.BrokenResourceError(
                 f"outbound is broken: {self._engine.outbound_error}"
             ) from self._engine.outbound_error
+        if not self._engine.takes_sends:
+            raise trio.ClosedResourceError("outbound has ended: nothing can be sent after send_eof() or END")
 
     def _drain(self) -> None:
         """The server is going down: let the handler see the end of the stream when nothing has begun."""

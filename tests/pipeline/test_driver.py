@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply
+from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from tests.pipeline.parts import Answers, Handshake, Lines, Waits, WaitsOut, Window, cancelled_at, tcp_pair
 
 MEGABYTE = 1_000_000
@@ -837,3 +837,60 @@ async def test_the_end_waits_at_a_gate_too() -> None:
         await pipeline.send_eof()
         assert 3 == pytest.approx(trio.current_time() - start)
     assert b"one\n" == await _all_of(there)
+
+
+async def test_a_send_behind_an_end_that_waits_at_a_gate() -> None:
+    """It is told that outbound has ended: at once, or when the gate opens and the end goes out."""
+    here, there = trio.testing.memory_stream_pair()
+    stops = inbound(lambda item: [Reply(END), item] if item == b"stop" else [item])
+    async with Pipeline(here, Lines() | Window(1) | stops, close_seconds=1) as pipeline:
+        await pipeline.send(b"one")
+        await there.send_all(b"stop\n+1\n")
+        assert b"stop" == await pipeline.receive()
+        for _ in range(2):
+            with pytest.raises(trio.ClosedResourceError, match="outbound has ended"):
+                await pipeline.send(b"two")
+    assert b"one\n" == await _all_of(there)
+
+
+class BeatOut(Outbound[bytes, bytes]):
+    """Writes `beat` every `seconds`, whatever inbound does."""
+
+    keeps_outbound_state = False
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.deadline: float | None = None
+
+    async def start(self) -> list[bytes]:
+        self.deadline = self.now() + self.seconds
+        return []
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def on_timer(self, now: float, /) -> list[bytes]:
+        self.deadline = now + self.seconds
+        return [b"beat"]
+
+
+async def test_a_timer_that_is_due_while_a_send_waits_and_inbound_is_broken() -> None:
+    """The send is not disturbed by what broke inbound before."""
+    here, there = trio.testing.lockstep_stream_pair()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def peer() -> None:
+            await there.send_all(b"boom\n")
+            received = b""
+            while b"waits" not in received or b"blocks" not in received:
+                await trio.sleep(20)
+                received += await there.receive_some()
+
+        async with Pipeline(here, Lines() | BeatOut(5) | Answers(), close_seconds=100) as pipeline:
+            with pytest.raises(ValueError, match="boom"):
+                await pipeline.receive()
+            async with trio.open_nursery() as sends:
+                sends.start_soon(pipeline.send, b"blocks")
+                sends.start_soon(pipeline.send, b"waits")
+            nursery.cancel_scope.cancel()
