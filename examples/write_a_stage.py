@@ -130,20 +130,29 @@ def show_each() -> None:
     print(f"  replies {harness.replies}")
 
 
+def make_chain() -> Codec[bytes, str]:
+    """All of them; the last two only ever see what comes in."""
+    return LineFramer() | TextCodec() | Acknowledged() | drop_comments | Unfold()
+
+
+async def keep_shop(stream: trio.abc.Stream) -> None:
+    async with Pipeline(stream, make_chain()) as pipeline:
+        async for line in pipeline:
+            print(f"  the shop receives {line!r}")
+            await pipeline.send("that is 4.20")
+
+
 async def show_all() -> None:
     """Two ends of a socket, which number their lines and acknowledge each other's."""
-    acknowledged = Acknowledged()
+    print(f"{make_chain()!r}:")
     here, there = map(trio.SocketStream, trio.socket.socketpair())
-    shop = Pipeline(there, LineFramer() | TextCodec() | Acknowledged() | drop_comments | Unfold())
-    async with Pipeline(here, LineFramer() | TextCodec() | acknowledged) as shopper, shop:
-        print(f"{shop.chain!r}:")
+    acknowledged = Acknowledged()
+    async with trio.open_nursery() as nursery, Pipeline(here, LineFramer() | TextCodec() | acknowledged) as shopper:
+        nursery.start_soon(keep_shop, there)
         await shopper.send_many(["# to buy", "tea, \\", "milk"])
-        print(f"  before: unheard {acknowledged.unheard}")
-        print(f"  the shop receives {await shop.receive()!r}")
-        await shop.send("that is 4.20")
-        # What acknowledges came first, and was taken on the way to the line behind it.
         print(f"  the shopper receives {await shopper.receive()!r}")
-        print(f"  after: unheard {acknowledged.unheard}")
+        # What acknowledges came before that line, and was taken on the way to it.
+        print(f"  unheard {acknowledged.unheard}")
 
 
 if __name__ == "__main__":

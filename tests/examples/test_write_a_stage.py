@@ -22,10 +22,9 @@ Acknowledged():
   receives ['sugar'], unheard {2: 'milk'}
   replies ['heard 1']
 LineFramer() | TextCodec() | Acknowledged() | inbound(drop_comments) | Unfold():
-  before: unheard {1: '# to buy', 2: 'tea, \\', 3: 'milk'}
   the shop receives 'tea, milk'
   the shopper receives 'that is 4.20'
-  after: unheard {}
+  unheard {}
 """
 
 
