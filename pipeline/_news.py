@@ -121,7 +121,7 @@ class Newsroom:
 
 def closed_error() -> trio.ClosedResourceError:
     """What a task gets that uses a pipeline after, or while, it is closed."""
-    return trio.ClosedResourceError("this pipeline was closed")
+    return trio.ClosedResourceError("this pipeline was closed; use it inside its `async with` block only")
 
 
 async def briefly(wait: Callable[[], Awaitable[T]], *, otherwise: U) -> T | U:

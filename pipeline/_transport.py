@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import inspect
 import select
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, Final, TypeAlias
@@ -49,7 +50,11 @@ class StreamReader:
         self.resource = stream
 
     async def read(self) -> Any:
-        return await self.resource.receive_some() or END
+        try:
+            return await self.resource.receive_some() or END
+        except trio.BrokenResourceError as error:
+            _say_why(error)
+            raise
 
 
 class SocketReader(StreamReader):
@@ -118,6 +123,7 @@ class StreamWriter:
                         await self.resource.send_all(piece)
                         wrote(len(piece))
                     except Exception as error:
+                        _say_why(error)
                         failed = error
                 if scope.cancelled_caught:
                     failed = trio.BrokenResourceError("a write was cancelled, and how much of it went out is unknown")
@@ -127,7 +133,11 @@ class StreamWriter:
                 raise failed
 
     async def write(self, data: Any, wrote: Wrote) -> None:
-        await self.resource.send_all(data)
+        try:
+            await self.resource.send_all(data)
+        except trio.BrokenResourceError as error:
+            _say_why(error)
+            raise
         wrote(len(data))
 
     async def send_eof(self) -> None:
@@ -260,7 +270,11 @@ class Wire:
         """Do the handshake that the transport itself has."""
         for resource in self._resources[:1]:
             if isinstance(resource, trio.SSLStream):
-                await resource.do_handshake()
+                try:
+                    await resource.do_handshake()
+                except trio.BrokenResourceError as error:
+                    _say_why(error)
+                    raise
 
     async def aclose(self, *, graceful: bool, linger: bool) -> None:
         """Close both ends, whatever happens in the first.
@@ -386,6 +400,12 @@ def _poll_for_writing(fd: int) -> Callable[[], bool]:
         poll.register(fd, select.POLLOUT)
         return lambda: bool(poll.poll(0))
     return lambda: bool(select.select([], [fd], [], 0)[1])  # pragma: no cover - Windows has no poll
+
+
+def _say_why(error: Exception) -> None:
+    """`trio.SSLStream` raises its error without a word; the reason is the cause only, which many loggers leave out."""
+    if isinstance(error.__cause__, ssl.SSLError) and not error.args:
+        error.args = (f"TLS failed: {error.__cause__}",)
 
 
 def _as_trio_error(error: OSError) -> Exception:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,7 @@ from tests.pipeline.wires import (
     small_buffers,
     tcp_pair,
     tls,
+    tls_contexts,
     unix_pair,
 )
 
@@ -700,6 +702,64 @@ def test_a_chain_in_the_place_of_the_transport_is_refused() -> None:
     """The message shows the order of the two."""
     with pytest.raises(TypeError, match=r"comes first: write Pipeline\(stream, Passthrough\(\) \| Passthrough\(\)\)"):
         Pipeline(Passthrough() | Passthrough(), Passthrough())  # type: ignore[arg-type]
+
+
+@pytest.mark.real_time
+async def test_a_certificate_for_another_name_is_told_to_the_client() -> None:
+    """The type is of trio, the message has the reason."""
+    raw, raw_peer = await tcp_pair()
+    contexts = tls_contexts()
+    client = trio.SSLStream(raw, contexts[0], server_hostname="another.example")
+    server = trio.SSLStream(raw_peer, contexts[1], server_side=True)
+
+    async def serve() -> None:
+        with pytest.raises(trio.BrokenResourceError, match=r"^TLS failed: "):
+            await Pipeline(server, Passthrough()).__aenter__()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with pytest.raises(
+            trio.BrokenResourceError, match=r"^TLS failed: .*certificate verify failed: Hostname mismatch.*another\.ex"
+        ) as info:
+            await Pipeline(client, Passthrough()).__aenter__()
+
+    assert isinstance(info.value.__cause__, ssl.SSLCertVerificationError)
+
+
+@pytest.mark.real_time
+async def test_a_certificate_that_the_peer_refuses_is_told_to_the_server() -> None:
+    """In the words of TLS."""
+    near, far = socket.socketpair()
+
+    def connect() -> None:
+        with far, pytest.raises(ssl.SSLCertVerificationError):  # nobody told it of the authority
+            ssl.create_default_context().wrap_socket(far, server_hostname="localhost")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, connect)
+        stream = trio.SocketStream(trio.socket.from_stdlib_socket(near))
+        with pytest.raises(trio.BrokenResourceError, match=r"^TLS failed: .*alert unknown ca"):
+            await Pipeline(trio.SSLStream(stream, tls_contexts()[1], server_side=True), Passthrough()).__aenter__()
+
+
+@pytest.mark.parametrize("use", ["receive", "send", "reply"])
+async def test_tls_that_fails_later_is_told_too(use: str) -> None:
+    """Under a wrapper the handshake comes with the first read or write."""
+    near, far = trio.testing.memory_stream_pair()
+    await far.send_all(b"no TLS")
+    secure: Any = trio.SSLStream(near, tls_contexts()[1], server_side=True)
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+    await there.send_all(b"ping")
+    pipeline = Pipeline(trio.StapledStream(secure, secure if use == "receive" else from_there), Answers())
+    with pytest.raises(trio.BrokenResourceError, match=r"^TLS failed: "):
+        if use == "receive":
+            await pipeline.receive()
+        elif use == "send":
+            await pipeline.send(b"x")
+        else:
+            with trio.move_on_after(1):
+                await pipeline.receive()
+            await pipeline.flush()
 
 
 @pytest.mark.parametrize("make_pair", [tcp_pair, memory_pair, tls_pair])
