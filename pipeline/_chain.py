@@ -13,6 +13,7 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 
 from typing_extensions import TypeVar
@@ -389,9 +390,16 @@ def _refuse_used(place: Place, stage: Stage[Any, Any], total: int, seen: dict[in
     )
 
 
-def claim(place: Place, clock: Callable[[], float]) -> None:
-    """Mark a place's stages as belonging to a pipeline, for good; they read its clock from now on."""
+def claim(
+    place: Place,
+    clock: Callable[[], float],
+    held_below: Callable[[Stage[Any, Any]], int],
+    input_paused: Callable[[], bool],
+) -> None:
+    """Mark a place's stages as belonging to a pipeline, for good; from now on they read its clock and ask it."""
     for stage in (*place.inbound_stages, *place.outbound_stages):
         if not stage.shareable:
             object.__setattr__(stage, "_used", True)  # it may be a frozen dataclass
             object.__setattr__(stage, "_clock", clock)
+            object.__setattr__(stage, "_held_below", partial(held_below, stage))
+            object.__setattr__(stage, "_input_paused", input_paused)

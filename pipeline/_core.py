@@ -30,8 +30,8 @@ from ._errors import PipelineError
 from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
 from ._outgoing import WRITE_BYTES, ClientOut, Outgoing, refuse_marks
 from ._slot import Slot
-from ._stage import END, End
-from ._wiring import wire_up
+from ._stage import END, End, Stage
+from ._wiring import held_below, wire_up
 
 __all__ = ["WRITE_BYTES", "Engine"]
 
@@ -85,7 +85,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self._starting: deque[Slot] | None = None
         self._input_ended = False
         for place in self._places:
-            claim(place, clock)
+            claim(place, clock, self._held_below, self._is_paused)
 
     # ---- state
 
@@ -102,7 +102,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             or self._outbound.full
             or self.inbound_error is not None
             or not self._inbound.takes()
-            or not all(slot.stage.wants_input for slot in self._inbound.slots if self._inbound.takes(slot.index))
+            or self._is_paused()
         )
 
     @property
@@ -279,6 +279,12 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
 
     def _tell_news(self) -> None:
         self.on_news()
+
+    def _is_paused(self) -> bool:
+        return not all(slot.stage.wants_input for slot in self._inbound.slots if self._inbound.takes(slot.index))
+
+    def _held_below(self, stage: Stage[Any, Any]) -> int:
+        return held_below(stage, self._slots)
 
     def _ask_for_poll(self, slot: Slot) -> None:
         if self._inbound.takes(slot.index):

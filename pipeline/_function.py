@@ -20,6 +20,7 @@ class _FunctionStage(Stage[In, Out]):
 
     shareable = True
     keeps_outbound_state = False
+    holds = 0
 
     def __init__(self, function: Callable[[In], Any]) -> None:
         self.function = function

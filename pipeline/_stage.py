@@ -91,9 +91,13 @@ class Stage(Generic[In, Out]):
     """bool, outbound only: whether having processed an item changes how the next one is processed."""
     is_tap: Any = False
     """bool: watches and changes nothing, so it may go in and out of a running pipeline."""
+    holds: Any = None
+    """int | None: how much of an unfinished input item it holds, in bytes or items; 0: nothing; None: does not say."""
 
     _used: bool = False
     _clock: Callable[[], float] = staticmethod(time.monotonic)
+    _held_below: Callable[[], int] = staticmethod(lambda: 0)
+    _input_paused: Callable[[], bool] = staticmethod(lambda: False)
     _call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
     if not TYPE_CHECKING:  # the checkers are to see the subclass's own __init__ only
@@ -166,6 +170,20 @@ class Stage(Generic[In, Out]):
     def now(self) -> float:
         """Return the seconds of the pipeline's clock, which `deadline` is measured on."""
         return self._clock()
+
+    def held_below(self) -> int:
+        """Return how much the inbound stages on the wire's side of this one hold, as far as they say (`holds`).
+
+        More than 0: the peer has begun something, such as a frame, that has not come out. 0 outside a pipeline.
+        """
+        return self._held_below()
+
+    def input_paused(self) -> bool:
+        """Return whether some stage of the chain pauses (`wants_input` is False), so that the wire is not read.
+
+        Then it says nothing about the peer that nothing comes from it. False outside a pipeline.
+        """
+        return self._input_paused()
 
     def __repr__(self) -> str:
         return shown_call(self.name, self._call)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._chain import Outbound, Place
+from ._chain import Inbound, Outbound, Place
 from ._slot import Slot
-from ._stage import declares
+from ._stage import Stage, declares
 
 
 class Gate(Outbound[Any, Any]):
@@ -41,6 +41,14 @@ def wire_up(places: list[Place]) -> tuple[list[Slot], list[Slot]]:
             # A reply goes in behind all stages of the other flow that are on the far side, or here.
             slot.back = sum(_is_before(other, slot, wire_first=others is inbound) for other in others)
     return inbound, outbound
+
+
+def held_below(stage: Stage[Any, Any], slots: list[Slot]) -> int:
+    """How much the inbound stages on the wire's side of `stage` say that they hold; `slots` are those of both flows."""
+    # Of one place, the inbound half does not stand below the outbound one.
+    order = {slot: (slot.place.number, slot.index if isinstance(slot.stage, Inbound) else -1) for slot in slots}
+    own = next((order[slot] for slot in slots if slot.stage is stage), (0, 0))
+    return sum(slot.stage.holds or 0 for slot in slots if isinstance(slot.stage, Inbound) and order[slot] < own)
 
 
 def _is_before(other: Slot, slot: Slot, *, wire_first: bool) -> bool:

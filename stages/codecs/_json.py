@@ -60,6 +60,7 @@ class JSONDecoder(Inbound[JSONText, Read]):
     """The inbound half of `JSONCodec`: JSON as bytes or text in, values out; holds nothing."""
 
     shareable = True
+    holds = 0
 
     @overload
     def __init__(self: JSONDecoder[Any], type: None = None) -> None: ...
@@ -106,6 +107,7 @@ class JSONEncoder(Outbound[Written, bytes]):
     """
 
     shareable = True
+    holds = 0
     keeps_outbound_state = False
 
     @overload

@@ -100,6 +100,11 @@ class TextInbound(Inbound[BytesLike, str]):
         self._decoder.reset()
         return items
 
+    @property
+    def holds(self) -> int:
+        """Bytes of a cut code point."""
+        return len(self._decoder.getstate()[0])
+
 
 class TextOutbound(Outbound[str, bytes]):
     """The outbound half of `TextCodec`."""
@@ -112,6 +117,8 @@ class TextOutbound(Outbound[str, bytes]):
         # first, or switch between alphabets, say so by having a state.
         self.keeps_outbound_state = type(self._encoder).getstate is not codecs.IncrementalEncoder.getstate
         self._begun = False
+        # A stateful one may keep a character back, and does not tell.
+        self.holds = None if self.keeps_outbound_state else 0
 
     def process_sync(self, text: str, /) -> Result[bytes]:
         """Encode one item.

@@ -123,6 +123,12 @@ class InboundFramer(Inbound[BytesLike, bytes]):
         self._tail, self._source, self._at, self._walking, self._given = bytearray(), b"", 0, False, 0
         return [rest] if rest else []
 
+    @property
+    def holds(self) -> int:
+        """Bytes of an unfinished frame, or not cut yet; at least 1 inside a frame that is being dropped."""
+        held = len(self._source) - self._at if self._walking else len(self._tail)
+        return held or int(self._skipping)
+
     # ---- what a format says
 
     def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
@@ -202,6 +208,7 @@ class OutboundFramer(Outbound[BytesLike, bytes]):
     """The outbound half of a framer: payloads in, frames as they go on the wire out; holds nothing."""
 
     keeps_outbound_state = False
+    holds = 0
     framer: ClassVar[str]
 
 

@@ -46,6 +46,7 @@ class Filter(Passthrough):
 class _FilterHalf(Stage[Any, Any]):
     shareable = True
     keeps_outbound_state = False
+    holds = 0
 
     def __init__(self, predicate: Predicate) -> None:
         self._predicate = predicate

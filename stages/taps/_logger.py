@@ -102,6 +102,7 @@ def _printable(text: str) -> str:
 class _LoggerHalf(Stage[Any, Any]):
     shareable = True
     keeps_outbound_state = False
+    holds = 0
     is_tap = True
     direction: ClassVar[str]
     arrow: ClassVar[str]

@@ -63,6 +63,7 @@ class MapInbound(Inbound[In, Out]):
 
     name = "Map"
     shareable = True
+    holds = 0
 
     def __init__(self, *, inbound: Any) -> None:
         self._function = inbound
@@ -81,6 +82,7 @@ class MapOutbound(Outbound[In, Out]):
 
     name = "Map"
     shareable = True
+    holds = 0
     keeps_outbound_state = False
 
     def __init__(self, *, outbound: Any) -> None:

@@ -62,6 +62,7 @@ class _Failed:
 class _TapHalf(Stage[Any, Any]):
     shareable = True
     keeps_outbound_state = False
+    holds = 0
     is_tap = True
     direction: ClassVar[Direction]
 

@@ -866,6 +866,49 @@ def test_an_error_of_a_timer_is_no_error_of_the_send() -> None:
     assert engine.outbound_error is info.value
 
 
+# ---- what a stage may ask of the chain
+
+
+class Holds(In):
+    """Holds so many items, or does not say."""
+
+    def __init__(self, holds: int | None) -> None:
+        super().__init__()
+        self.holds = holds
+
+
+def test_held_below_counts_the_inbound_stages_on_the_wires_side() -> None:
+    both = Duplex(Holds(16), Out())
+    nested = Duplex(Holds(64) | Holds(128), Out())
+    first, asks, last = Holds(1), Holds(2), Out()
+    Engine(first | Holds(None) | both | asks | nested | last)
+    assert 0 == first.held_below()
+    assert 17 == asks.held_below()
+    assert 1 == both.outbound.held_below(), "its other half is at the same place"
+    assert 1 + 16 + 2 + 64 == nested.inbound.parts[1].held_below()  # type: ignore[attr-defined]
+    assert 1 + 16 + 2 + 64 + 128 == last.held_below()
+    first.holds = 0
+    assert 18 == nested.outbound.held_below()
+
+
+def test_input_is_paused_while_a_stage_wants_none() -> None:
+    pauses, asks = In(), Out()
+    engine = Engine(pauses | asks)
+    assert not asks.input_paused()
+    pauses.wants_input = False
+    assert asks.input_paused()
+    assert not engine.wants_input
+    engine.break_inbound(ValueError())
+    assert not asks.input_paused(), "what is over pauses nothing"
+    assert not engine.wants_input
+
+
+def test_outside_a_pipeline_a_stage_asks_nobody() -> None:
+    assert 0 == In().held_below()
+    assert not In().input_paused()
+    assert In().holds is None
+
+
 # ---- S8: belonging and closing
 
 

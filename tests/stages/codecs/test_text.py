@@ -158,6 +158,15 @@ def test_text_that_cannot_be_encoded_leaves_no_trace() -> None:
         assert [b"a"] == codec.outbound.process_sync("a")
 
 
+def test_what_it_holds() -> None:
+    codec = TextCodec()
+    list(codec.inbound.process_sync(b"a\xe2\x82"))
+    assert 2 == codec.inbound.holds
+    list(codec.inbound.process_sync(b"\xac"))
+    assert 0 == codec.inbound.holds == codec.outbound.holds
+    assert TextCodec("euc_jis_2004").outbound.holds is None, "it may keep a character back"
+
+
 def test_only_text_goes_out() -> None:
     with pytest.raises(TypeError, match="TextCodec encodes str, not bytes: decode it, or leave TextCodec out"):
         TextCodec().outbound.process_sync(b"a")  # type: ignore[arg-type]

@@ -224,3 +224,34 @@ def test_a_size_may_have_no_default() -> None:
 def test_outbound_framers_keep_no_state() -> None:
     """So a send that was cancelled before a byte went out has no effect."""
     assert PairFramer().outbound.keeps_outbound_state is False
+
+
+# ---- holds
+
+
+def test_it_holds_the_bytes_of_an_unfinished_frame() -> None:
+    stage = PairFramer().inbound
+    assert 0 == stage.holds
+    list(stage.process_sync(b"abc"))
+    assert 1 == stage.holds
+    list(stage.process_sync(b"d"))
+    assert 0 == stage.holds
+    assert 0 == PairFramer().outbound.holds
+
+
+def test_it_holds_something_inside_a_frame_that_is_being_dropped() -> None:
+    stage = PairFramer(oversize="skip").inbound
+    list(stage.process_sync(b"??"))
+    assert 1 == stage.holds
+    list(stage.process_sync(b".."))
+    assert 0 == stage.holds
+
+
+def test_it_holds_what_it_has_not_cut_yet() -> None:
+    stage = PairFramer(oversize="skip").inbound
+    frames = iter(stage.process_sync(b"ab??..cde"))
+    assert 9 == stage.holds
+    assert b"ab" == next(frames)
+    assert 7 == stage.holds
+    assert [b"cd"] == list(frames)
+    assert 1 == stage.holds
