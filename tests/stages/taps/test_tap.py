@@ -24,11 +24,11 @@ class Seen:
             raise LookupError("in the tap")
 
 
-@pytest.mark.parametrize("strict", [False, True])
 def test_it_holds_nothing() -> None:
     assert [0, 0] == [half.holds for half in (Tap(print).inbound, Tap(print).outbound) if half is not None]
 
 
+@pytest.mark.parametrize("strict", [False, True])
 def test_it_sees_everything_and_changes_nothing(strict: bool) -> None:
     check_tap(lambda: Tap(Seen(), strict=strict))
 
