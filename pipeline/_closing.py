@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import logging
+from typing import Final
+
 import trio
 
 from ._driver import Driver
+
+LOGGER: Final = logging.getLogger("pipeline.close")
 
 
 async def close(driver: Driver, *, graceful: bool, seconds: float) -> None:
@@ -73,10 +78,13 @@ def _unfinished(driver: Driver, seconds: float) -> trio.BrokenResourceError:
 
 async def _close_all(driver: Driver, deadline: float, errors: list[Exception], *, graceful: bool) -> None:
     """Close the transport, then, when nobody runs them any more, the stages."""
+    began = trio.current_time()
     try:
         try:
-            with trio.CancelScope(deadline=deadline):
+            with trio.CancelScope(deadline=deadline) as scope:
                 await driver.wire.aclose(graceful=graceful, linger=driver.writes > 0 and not driver.eof_read)
+            if scope.cancelled_caught and graceful:
+                _warn(driver, trio.current_time() - began)
         except Exception as error:
             errors.append(error)
         finally:  # a task that was cancelled just now still has to leave its stage
@@ -87,3 +95,13 @@ async def _close_all(driver: Driver, deadline: float, errors: list[Exception], *
             driver.engine.close()
         except Exception as error:
             errors.append(error)
+
+
+def _warn(driver: Driver, seconds: float) -> None:
+    """All was written, so that this is no error; but somebody wonders why closing takes so long."""
+    LOGGER.warning(
+        "closing %r took %.3g seconds, its close_seconds: the peer did not close its end. If that end is in this task "
+        "too, give each end a task of its own; to wait less, lower close_seconds",
+        driver.engine.chain,
+        seconds,
+    )

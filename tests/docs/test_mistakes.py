@@ -12,6 +12,7 @@ import contextlib
 import gc
 import inspect
 import io
+import logging
 import os
 import re
 import subprocess
@@ -20,7 +21,7 @@ import textwrap
 import traceback
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,18 +46,18 @@ from stages import *
 
 @dataclass(frozen=True)
 class Mistake:
-    """A program, the end of what the terminal shows, and, where the page has one, the program that is right."""
+    """A program, the end of what the terminal shows, and the programs that are right, where the page has some."""
 
     code: CodeBlock
     shown: CodeBlock
-    right: CodeBlock | None
+    right: list[CodeBlock]
 
     def __str__(self) -> str:
         return str(self.code)
 
 
 def mistakes() -> list[Mistake]:
-    """What the page has, in its order: `python mistake`, `text`, and perhaps `python instead`."""
+    """What the page has, in its order: `python mistake`, `text`, and any number of `python instead`."""
     blocks = code_blocks(PAGE, "python", "text")
     lines = PAGE.read_text("utf-8").splitlines()
     kinds = [lines[block.line - 2].strip("` ") for block in blocks]
@@ -65,8 +66,9 @@ def mistakes() -> list[Mistake]:
     for at, kind in enumerate(kinds):
         if kind == "python mistake":
             assert kinds[at + 1] == "text", f"{blocks[at]}: what does the terminal show?"
-            right = blocks[at + 2] if kinds[at + 2 : at + 3] == ["python instead"] else None
-            found.append(Mistake(blocks[at], blocks[at + 1], right))
+            found.append(Mistake(blocks[at], blocks[at + 1], []))
+        elif kind == "python instead":
+            found[-1].right.append(blocks[at])
     return found
 
 
@@ -81,7 +83,7 @@ def run(code: str) -> str:
     """
     compiled = compile(code, "mistake.py", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
     output = io.StringIO()
-    with contextlib.redirect_stdout(output), warnings.catch_warnings():
+    with contextlib.redirect_stdout(output), _log_shown(output), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # as Python does, but for code of `__main__`
         warnings.simplefilter("always", RuntimeWarning)
         warnings.showwarning = _shower(output)
@@ -116,6 +118,18 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
+@contextlib.contextmanager
+def _log_shown(output: io.StringIO) -> Iterator[None]:
+    """Show the log as Python does where nobody has configured it."""
+    logger, terminal = logging.getLogger("pipeline"), logging.StreamHandler(output)
+    terminal.setLevel(logging.WARNING)
+    logger.addHandler(terminal)
+    try:
+        yield
+    finally:
+        logger.removeHandler(terminal)
+
+
 def _shower(output: io.StringIO) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], *args: object) -> None:
         output.write(f"{category.__name__}: {message}\n")
@@ -136,11 +150,10 @@ def test_the_page_shows_what_the_terminal_shows(mistake: Mistake) -> None:
     assert mistake.shown.text == run(mistake.code.text)
 
 
-@pytest.mark.parametrize("mistake", [mistake for mistake in MISTAKES if mistake.right], ids=str)
-def test_what_to_write_instead_works(mistake: Mistake) -> None:
+@pytest.mark.parametrize("right", [right for mistake in MISTAKES for right in mistake.right], ids=str)
+def test_what_to_write_instead_works(right: CodeBlock) -> None:
     """It ends by itself, without an error or a warning."""
-    assert mistake.right is not None
-    shown = run(mistake.right.text)
+    shown = run(right.text)
 
     assert HANGS not in shown
     assert not re.search(r"^\w+(Error|Warning|Exception|Channel)\b", shown, re.MULTILINE), shown

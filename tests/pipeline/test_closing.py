@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -140,6 +141,37 @@ async def test_a_peer_that_never_reads_tls() -> None:
     await trio.aclose_forcefully(far)
 
     assert -1 == raw.socket.fileno()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("closes", [False, True])
+async def test_a_peer_that_does_not_close(closes: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """All is written, so it is no error; the log tells what took so long, and what to do."""
+    near, far = await tcp_pair()
+    async with far, Pipeline(near, Passthrough(), close_seconds=0.05) as pipeline:
+        await pipeline.send(b"goodbye")
+        if closes:
+            await far.aclose()
+
+    assert [("pipeline.close", logging.WARNING)] * (not closes) == [
+        (record.name, record.levelno) for record in caplog.records
+    ]
+    for record in caplog.records:
+        assert record.getMessage().startswith("closing Passthrough() took 0.05")
+        assert "the peer did not close its end. If that end is in this task too, give each" in record.getMessage()
+
+
+async def test_a_block_that_raised_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Its error is what is to be read, however long the closing takes."""
+    near, far = await unix_pair()
+    async with far:
+        with pytest.raises(KeyError):
+            async with Pipeline(near, Passthrough()) as pipeline:
+                await pipeline.send(b"goodbye")
+                raise KeyError
+
+    assert 5 == trio.current_time()
+    assert [] == caplog.records
 
 
 class _SaysSorry(Inbound[bytes, bytes]):
