@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .codecs import JSONCodec, JSONDecoder, JSONEncoder, TextCodec
+from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
 from .framing import LengthFramer, LineFramer
 from .taps import Filter, Logger, Map, Tap, recover
 
@@ -15,6 +15,7 @@ __all__ = [
     "LineFramer",
     "Logger",
     "Map",
+    "StructCodec",
     "Tap",
     "TextCodec",
     "recover",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ._json import JSONCodec, JSONDecoder, JSONEncoder
+from ._struct import StructCodec
 from ._text import TextCodec
 
-__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "TextCodec"]
+__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "StructCodec", "TextCodec"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_type
 
@@ -17,6 +18,7 @@ from stages import (
     LineFramer,
     Logger,
     Map,
+    StructCodec,
     Tap,
     TextCodec,
     recover,
@@ -52,6 +54,12 @@ def number_of(order: Order) -> int:
 def halves() -> None:
     assert_type(JSONDecoder(Order) | Map(inbound=number_of), Inbound[BytesLike | str, int])
     assert_type(LineFramer() | JSONEncoder(Order), Duplex[BytesLike, bytes, Order, bytes])
+
+
+def records(chunks: Inbound[bytes, bytearray]) -> None:
+    chain = LengthFramer() | StructCodec(">HI")
+    assert_type(chain, Duplex[BytesLike, tuple[Any, ...], Sequence[Any], bytes])
+    assert_type(chunks | StructCodec(">H"), Duplex[bytes, tuple[Any, ...], Sequence[Any], bytes])
 
 
 def map_has_the_directions_of_its_functions() -> None:
