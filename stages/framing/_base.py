@@ -18,27 +18,15 @@ from typing import Any, ClassVar, Literal, TypeAlias, cast
 
 from pipeline import Duplex, FrameError, FrameTooLongError, Inbound, IncompleteFrameError, Outbound, Result
 
+from .._arguments import check_choice, check_size
 from .._bytes import BytesLike, as_bytes
+
+__all__ = ["AtEOF", "Framer", "InboundFramer", "OutboundFramer", "Oversize", "check_choice", "check_size"]
 
 AtEOF: TypeAlias = Literal["error", "emit", "drop"]
 Oversize: TypeAlias = Literal["error", "skip"]
 
 _log = logging.getLogger("stages.framing")
-
-
-def check_size(framer: str, parameter: str, value: object, *, default: int | None = None, least: int = 1) -> None:
-    """Refuse a size that is no whole number or below `least`; the message shows a right call."""
-    if isinstance(value, int) and not isinstance(value, bool) and value >= least:
-        return
-    kind = ValueError if isinstance(value, int) else TypeError
-    remedy = "" if default is None else f". Leave it out for the default: {framer}({parameter}={default})"
-    raise kind(f"{framer}({parameter}={value!r}): must be a whole number of bytes, {least} or more{remedy}")
-
-
-def check_choice(framer: str, parameter: str, value: object, choices: tuple[object, ...]) -> None:
-    """Refuse a value that is none of the choices; the message lists them."""
-    if value not in choices:
-        raise ValueError(f"{framer}({parameter}={value!r}): must be one of {', '.join(map(repr, choices))}")
 
 
 class InboundFramer(Inbound[BytesLike, bytes]):
