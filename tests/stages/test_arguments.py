@@ -12,13 +12,14 @@ def test_sizes_from_the_least_on_pass() -> None:
     check_size("LineFramer", "max_bytes", 0, least=0)
 
 
-def test_a_size_below_the_least_is_refused() -> None:
-    message = r"^LineFramer\(max_bytes=0\): must be a whole number of bytes, 1 or more$"
+@pytest.mark.parametrize("value", [0, -1, False])
+def test_a_size_below_the_least_is_refused(value: object) -> None:
+    message = r"^LineFramer\(max_bytes=.*\): must be a whole number of bytes, 1 or more$"
     with pytest.raises(ValueError, match=message):
-        check_size("LineFramer", "max_bytes", 0)
+        check_size("LineFramer", "max_bytes", value)
 
 
-@pytest.mark.parametrize("value", [None, 1.5, True, "9"])
+@pytest.mark.parametrize("value", [None, 1.5, "9"])
 def test_what_is_no_whole_number_is_refused_with_the_default(value: object) -> None:
     with pytest.raises(TypeError, match=r"1 or more. Leave it out for the default: LineFramer\(max_bytes=65536\)"):
         check_size("LineFramer", "max_bytes", value, default=65536)
