@@ -7,14 +7,14 @@ import inspect
 import logging
 import math
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import trio
 from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, places_of
-from ._errors import StageTimeoutError
+from ._errors import IncompleteFrameError, StageTimeoutError
 from ._pipeline import Pipeline
 
 R = TypeVar("R", default=Any)
@@ -25,6 +25,7 @@ Chain: TypeAlias = "Duplex[bytes, R, S, bytes] | Inbound[bytes, R] | Outbound[S,
 LOGGER: Final = logging.getLogger("pipeline.serve")
 NO_CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 RETRY_SECONDS: Final = 0.1
+_BREAKS: Final = (trio.BrokenResourceError, IncompleteFrameError)
 
 
 async def open_tcp_pipeline(
@@ -72,7 +73,8 @@ async def serve_tcp(
     Args:
         handler: called with the entered pipeline, which is closed when it returns. An `Exception`
             of it is logged under `pipeline.serve` with the peer's address and closes that
-            connection only; any other exception ends the server.
+            connection only; where the peer broke off it is one line, with the traceback at DEBUG.
+            Any other exception ends the server.
         port: where to listen; 0 for a free port, see `task_status`.
         make_chain: called once per connection, since stages belong to one pipeline.
         host: the address to listen on; None: all.
@@ -170,6 +172,9 @@ class _Server:
                     await self._handle(stream)
                 finally:
                     self._scopes.discard(scope)
+        except _BrokenOffError as broken:
+            LOGGER.warning("the connection from %s broke off: %s", peer, broken)
+            LOGGER.debug("the connection from %s broke off here:", peer, exc_info=broken.__cause__)
         except Exception:
             LOGGER.exception("the connection from %s failed and was closed", peer)
         finally:
@@ -184,6 +189,10 @@ class _Server:
         try:
             async with pipeline:
                 await self._handler(pipeline)
+        except Exception as error:
+            if (broken := _broken_off(pipeline, error)) is not None:
+                raise broken from error
+            raise
         finally:
             self._pipelines.discard(pipeline)
 
@@ -197,10 +206,37 @@ class _Server:
             await trio.aclose_forcefully(stream)
             raise
         with trio.move_on_after(self._ready_seconds) as scope:
-            await pipeline._enter()
+            try:
+                await pipeline._enter()
+            except _BREAKS as error:
+                raise _BrokenOffError(error) from error
         if scope.cancelled_caught:
             raise StageTimeoutError(f"the connection was not ready within {self._ready_seconds} seconds")
         return pipeline
+
+
+class _BrokenOffError(Exception):
+    """The peer broke off, which is everyday life of a server; the cause is what was raised."""
+
+
+def _broken_off(pipeline: Pipeline[Any, Any], error: Exception) -> _BrokenOffError | None:
+    """Tell whether an error of a handler is nothing but this pipeline's own connection broken off."""
+    engine = pipeline._engine
+    ours = [broken for broken in (engine.inbound_error, engine.outbound_error) if isinstance(broken, _BREAKS)]
+    leaves = list(_leaves(error))
+    for leaf in leaves:
+        if not isinstance(leaf, _BREAKS) or not any(leaf is broken or leaf.__cause__ is broken for broken in ours):
+            return None
+    return _BrokenOffError(leaves[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """What is in the groups that nurseries make."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _leaves(inner)
+    else:
+        yield error
 
 
 def _check_factory(make_chain: object) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import re
+import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -13,8 +15,9 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Inbound, Passthrough, Pipeline, StageInUseError, open_tcp_pipeline, serve_tcp
+from pipeline import Inbound, IncompleteFrameError, Passthrough, Pipeline, StageInUseError, open_tcp_pipeline, serve_tcp
 from pipeline._serve import _accept, _Server
+from stages import LineFramer
 from tests.pipeline.wires import (
     Closing,
     Lines,
@@ -132,6 +135,97 @@ async def test_an_exception_of_a_handler_is_logged_and_closes_that_connection_on
     assert f"the connection from {peer} failed and was closed" == record.getMessage()
     assert record.exc_info is not None
     assert isinstance(record.exc_info[1], ValueError)
+
+
+def reset(stream: trio.SocketStream) -> None:
+    """Vanish, as a machine does that was switched off and on."""
+    stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.socket.close()
+
+
+async def both_ways(pipeline: Pipeline[Any, Any]) -> None:
+    """A task for each direction."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(echo, pipeline)
+        await trio.sleep_forever()
+
+
+async def twice(pipeline: Pipeline[Any, Any]) -> None:
+    """Tries again after an error."""
+    with suppress(trio.BrokenResourceError):
+        await echo(pipeline)
+    await echo(pipeline)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("handler", [echo, both_ways, twice])
+async def test_a_peer_that_resets_is_one_line_of_the_log(
+    handler: Callable[[Pipeline[Any, Any]], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """With its address and the reason; the traceback is for those who debug."""
+    caplog.set_level(logging.DEBUG, "pipeline.serve")
+    async with serving(handler) as (port, _):
+        stream = await connect(port)
+        peer = stream.socket.getsockname()
+        await stream.send_all(b"one\n")
+        assert b"one\n" == await stream.receive_some()
+        reset(stream)
+        while len(caplog.records) < 2:
+            await trio.lowlevel.checkpoint()
+
+    line, details = caplog.records
+    assert (logging.WARNING, None) == (line.levelno, line.exc_info)
+    assert line.getMessage().startswith(f"the connection from {peer} broke off: ")
+    assert "Connection reset by peer" in line.getMessage()
+    assert logging.DEBUG == details.levelno
+    assert details.exc_info is not None
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_leaves_in_mid_frame_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """In the framer's words."""
+    async with serving(echo, LineFramer) as (port, _), await connect(port) as stream:
+        await stream.send_all(b"hel")
+        await stream.send_eof()
+        assert b"" == await read_all(stream)
+
+    (line,) = caplog.records
+    assert (logging.WARNING, None) == (line.levelno, line.exc_info)
+    assert line.getMessage().endswith(
+        " broke off: LineFramer: the stream ended 3 bytes into a line, before its ending. To take it as a line: "
+        "at_eof='emit'"
+    )
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_refuses_the_certificate_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The handler is never called."""
+    async with serving(echo, ssl_context=tls_contexts()[1]) as (port, _), await connect(port) as stream:
+        await stream.send_all(b"GET / HTTP/1.1")
+        await read_all(stream)
+
+    (line,) = caplog.records
+    assert (logging.WARNING, None) == (line.levelno, line.exc_info)
+    assert re.search(" broke off: TLS failed: .*http request", line.getMessage(), re.IGNORECASE)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("error", [trio.BrokenResourceError(), IncompleteFrameError("half", leftover=b"h")], ids=repr)
+async def test_another_connection_of_a_handler_that_breaks_keeps_its_traceback(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is not this peer's, and perhaps a mistake."""
+
+    async def proxy(pipeline: Pipeline[Any, Any]) -> None:
+        raise error
+
+    async with serving(proxy) as (port, _), await connect(port) as stream:
+        assert b"" == await read_all(stream)
+
+    (record,) = caplog.records
+    assert logging.ERROR == record.levelno
+    assert record.exc_info is not None
+    assert error is record.exc_info[1]
 
 
 @pytest.mark.real_time
