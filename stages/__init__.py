@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
 from .framing import LengthFramer, LineFramer
-from .taps import Filter, Logger, Map, Tap, recover
+from .taps import Filter, HexDump, Logger, Map, Tap, recover
 
 __all__ = [
     "Filter",
+    "HexDump",
     "JSONCodec",
     "JSONDecoder",
     "JSONEncoder",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from ._filter import Filter
+from ._hex_dump import HexDump
 from ._logger import Logger
 from ._map import Map
 from ._recover import recover
 from ._tap import Tap
 
-__all__ = ["Filter", "Logger", "Map", "Tap", "recover"]
+__all__ = ["Filter", "HexDump", "Logger", "Map", "Tap", "recover"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_type
@@ -11,6 +12,7 @@ import trio
 from pipeline import Duplex, Inbound, Outbound, Pipeline, inbound
 from stages import (
     Filter,
+    HexDump,
     JSONCodec,
     JSONDecoder,
     JSONEncoder,
@@ -70,6 +72,7 @@ def map_has_the_directions_of_its_functions() -> None:
 
 def taps_and_filters_are_transparent() -> None:
     assert_type(TextCodec() | Filter(inbound=bool) | Tap(print) | Logger(), Duplex[BytesLike, str, str, bytes])
+    assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 
 @inbound
