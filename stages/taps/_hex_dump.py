@@ -38,7 +38,7 @@ class HexDump(Passthrough):
 
     in:  b"GET / HTTP/1.1\r\n\r\n"        out:  b"GET / HTTP/1.1\r\n\r\n"
 
-        → in   18 bytes at 0
+        → in  18 bytes at 0
           0000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 31 0d 0a  |GET / HTTP/1.1..|
           0010  0d 0a                                             |..|
 
@@ -113,9 +113,9 @@ class _Look:
 
     def __call__(self, arrow: str, item: Any, offset: int) -> str:
         if not isinstance(item, bytes | bytearray | memoryview):
-            return f"{arrow}  {type(item).__name__}, no bytes\n"
+            return f"{arrow} {type(item).__name__}, no bytes\n"
         size, remark = size_of(item), ""
-        head = f"{arrow}  {size} {'byte' if size == 1 else 'bytes'} at {offset}"
+        head = f"{arrow} {size} {'byte' if size == 1 else 'bytes'} at {offset}"
         if self._redact is not None:
             item, remark = _redacted(self._redact, bytes(item))
             size = len(item)

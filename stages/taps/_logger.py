@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
 from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+
+from ._check import check_functions
 
 __all__ = ["Logger"]
 
@@ -16,22 +18,29 @@ class Logger(Passthrough):
 
     in:  b"hello"        out:  b"hello"
 
-        → in   b'hello'
-        ← out  'You sent: hello'
-        → in   b'xxxxxxxxxxxxxxxxxxxxxxxxx'… (70000 bytes)
+        → in  b'hello'
+        ← out 'You sent: hello'
+        → in  b'xxxxxxxxxxxxxxxxxxxxxxxxx'… (70000 bytes)
 
     While the logger is off for `level`, it costs nothing but the question. Whatever a peer sends, it
     stays within its line: what is not printable is shown as an escape.
+
+    Where items may hold secrets, `redact` makes of each what is shown instead; the traffic stays as it is:
+
+        Logger("app.orders", redact=lambda order: order | {"card": "..."})
 
     Args:
         logger_or_name: where to log: a `logging.Logger`, or the name of one.
         level: of the lines, as `logging.DEBUG`.
         format: of the lines, as for `str.format`: with `{arrow}`, `{direction}`, `{type}` and `{item}`.
         max_chars: how many characters of an item are shown; behind them comes its full length.
+        redact: called with each item that is logged, and never while the level is off; returns what to
+            show instead, or the item, which it must not alter. Where it raises, the line shows the
+            type of the item and that of the error, nothing else of them. `{type}` stays the item's.
 
     Raises:
         ValueError: at once: the format does not work, or max_chars is below 1.
-        TypeError: at once: no logger and no name, or a level that is no int.
+        TypeError: at once: no logger and no name, a level that is no int, or redact is no plain function.
     """
 
     def __init__(
@@ -40,6 +49,8 @@ class Logger(Passthrough):
         level: int = logging.DEBUG,
         format: str = "{arrow} {item}",  # noqa: A002 - the word users know it by
         max_chars: int = 200,
+        *,
+        redact: Callable[[Any], object] | None = None,
     ) -> None:
         if isinstance(logger_or_name, str):
             logger_or_name = logging.getLogger(logger_or_name)
@@ -49,17 +60,19 @@ class Logger(Passthrough):
             raise TypeError(f"Logger(level={level!r}): must be a number, as in Logger(level=logging.{level})")
         if max_chars < 1:
             raise ValueError(f"Logger(max_chars={max_chars}): must be 1 or more; to show no items, leave out {{item}}")
-        line = _Line(format, max_chars)
+        if redact is not None:
+            check_functions("Logger", redact=redact)
+        line = _Line(format, max_chars, redact)
         super().__init__(LoggerInbound(logger_or_name, level, line), LoggerOutbound(logger_or_name, level, line))
 
 
 class _Line:
     """How an item looks in the log."""
 
-    def __init__(self, template: str, max_chars: int) -> None:
-        self._template, self._max_chars = template, max_chars
+    def __init__(self, template: str, max_chars: int, redact: Callable[[Any], object] | None) -> None:
+        self._template, self._max_chars, self._redact = template, max_chars, redact
         try:
-            self("inbound", "→ in ", None)
+            self._filled("inbound", "→ in ", None, "")
         except (LookupError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"Logger(format={template!r}): {error!r}. It may have {{arrow}}, {{direction}}, {{type}} and {{item}}, "
@@ -67,29 +80,40 @@ class _Line:
             ) from None
 
     def __call__(self, direction: str, arrow: str, item: object) -> str:
-        return self._template.format(
-            arrow=arrow, direction=direction, type=type(item).__name__, item=_shown(item, self._max_chars)
-        )
+        text = _shown(item, self._max_chars) if self._redact is None else self._redacted(self._redact, item)
+        return self._filled(direction, arrow, item, text)
+
+    def _redacted(self, redact: Callable[[Any], object], item: object) -> str:
+        try:
+            instead = redact(item)
+        except Exception as error:
+            # The error's text, and its traceback, might have the secret in them.
+            return f"<{type(item).__name__}, not shown: redact raised {type(error).__name__}>"
+        return _shown(instead, self._max_chars)
+
+    def _filled(self, direction: str, arrow: str, item: object, text: str) -> str:
+        return self._template.format(arrow=arrow, direction=direction, type=type(item).__name__, item=text)
 
 
 def _shown(item: object, max_chars: int) -> str:
     """The item on one line: cut before it is shown where it can be, with its full length behind it."""
-    if isinstance(item, str | bytes | bytearray | memoryview):
-        size = item.nbytes if isinstance(item, memoryview) else len(item)
-        cut: object = item
-        if size > max_chars:
-            cut = item.tobytes()[:max_chars] if isinstance(item, memoryview) else item[:max_chars]
-        elif isinstance(item, memoryview):
-            cut = item.tobytes()
-        unit = "characters" if isinstance(item, str) else "bytes"
-        return f"{_printable(repr(cut))}… ({size} {unit})" if size > max_chars else _printable(repr(cut))
     try:
-        text = repr(item)
+        text, size, unit = _beginning(item, max_chars)
     except Exception as error:
-        text = f"<{type(item).__name__}, whose repr raised {type(error).__name__}>"
-    if len(text) <= max_chars:
-        return _printable(text)
-    return f"{_printable(text[:max_chars])}… ({len(text)} characters)"
+        return f"<{type(item).__name__}, whose repr raised {type(error).__name__}>"
+    return f"{_printable(text)}… ({size} {unit})" if size > max_chars else _printable(text)
+
+
+def _beginning(item: object, max_chars: int) -> tuple[str, int, str]:
+    """How the item, or its beginning, looks; how long it is; and what that is counted in."""
+    if isinstance(item, memoryview):
+        item = bytes(item)
+    if isinstance(item, str | bytes | bytearray):
+        # Whole where it fits: it may be of a class with a repr of its own, such as an enum's.
+        cut = item if len(item) <= max_chars else item[:max_chars]
+        return repr(cut), len(item), "characters" if isinstance(item, str) else "bytes"
+    text = repr(item)
+    return text[:max_chars], len(text), "characters"
 
 
 def _printable(text: str) -> str:

@@ -72,6 +72,7 @@ def map_has_the_directions_of_its_functions() -> None:
 
 def taps_and_filters_are_transparent() -> None:
     assert_type(TextCodec() | Filter(inbound=bool) | Tap(print) | Logger(), Duplex[BytesLike, str, str, bytes])
+    assert_type(LengthFramer() | Logger("wire", redact=bytes.upper), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 

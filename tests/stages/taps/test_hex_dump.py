@@ -62,7 +62,7 @@ def test_it_changes_nothing() -> None:
 
 def test_a_head_line_and_rows_as_hexdump_writes_them() -> None:
     assert [
-        "→ in   29 bytes at 0",
+        "→ in  29 bytes at 0",
         "  0000  47 45 54 20 2f 20 48 54  54 50 2f 31 2e 31 0d 0a  |GET / HTTP/1.1..|",
         "  0010  48 6f 73 74 3a 20 7f c3  a4 80 ff 0d 0a           |Host: .......|",
     ] == dumped(b"GET / HTTP/1.1\r\nHost: \x7f\xc3\xa4\x80\xff\r\n")
@@ -74,7 +74,7 @@ def test_each_direction_has_an_arrow_and_counts_for_itself() -> None:
     harness.receive(b"he", b"llo\n")
     harness.send(b"you")
     harness.receive(b"x")
-    assert ["→ in   2 bytes at 0", "→ in   4 bytes at 2", "← out  4 bytes at 0", "→ in   1 byte at 6"] == [
+    assert ["→ in  2 bytes at 0", "→ in  4 bytes at 2", "← out 4 bytes at 0", "→ in  1 byte at 6"] == [
         line for line in file.getvalue().splitlines() if not line.startswith(" ")
     ]
 
@@ -85,11 +85,11 @@ def test_the_hex_columns_are_the_bytes_and_all_rows_are_aligned(data: bytes) -> 
     assert data == bytes_in(rows)
     assert -(-len(data) // 16) == len(rows)
     assert {58} >= {row.index("|") for row in rows}
-    assert f"→ in   {len(data)} {'byte' if len(data) == 1 else 'bytes'} at 0" == head
+    assert f"→ in  {len(data)} {'byte' if len(data) == 1 else 'bytes'} at 0" == head
 
 
 def test_an_empty_item_has_a_head_line() -> None:
-    assert ["→ in   0 bytes at 0"] == dumped(b"")
+    assert ["→ in  0 bytes at 0"] == dumped(b"")
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_an_empty_item_has_a_head_line() -> None:
 def test_all_kinds_of_bytes(make: Callable[[bytes], Any]) -> None:
     item = make(b"\1\2\3\4")
     head, row, rest = dumped(item, max_bytes=3)
-    assert "→ in   4 bytes at 0" == head
+    assert "→ in  4 bytes at 0" == head
     assert bytes(item)[:3] == bytes_in([row])
     assert "  …     3 of 4 bytes shown" == rest
 
 
 def test_what_is_no_bytes_is_named() -> None:
-    assert ["→ in   str, no bytes", "→ in   NoneType, no bytes", "→ in   0 bytes at 0"] == dumped("abc", None, b"")
+    assert ["→ in  str, no bytes", "→ in  NoneType, no bytes", "→ in  0 bytes at 0"] == dumped("abc", None, b"")
 
 
 # ---- long items
@@ -145,15 +145,15 @@ def test_rows_stay_aligned_in_an_item_of_more_than_64_kib() -> None:
 
 def test_redact_says_what_is_shown_instead() -> None:
     assert [
-        "→ in   12 bytes at 0, redacted",
+        "→ in  12 bytes at 0, redacted",
         "  0000  70 77 3d 2a 2a 2a 0a                              |pw=***.|",
-        "→ in   3 bytes at 12",
+        "→ in  3 bytes at 12",
         "  0000  6f 6b 0a                                          |ok.|",
     ] == dumped(b"pw=hunter22\n", bytearray(b"ok\n"), redact=lambda data: data.replace(b"hunter22", b"***"))
 
 
 def test_the_full_length_of_what_is_shown_instead_is_told() -> None:
-    assert ["→ in   1 byte at 0, redacted", "  …     2 of 3 bytes shown"] == [
+    assert ["→ in  1 byte at 0, redacted", "  …     2 of 3 bytes shown"] == [
         line for line in dumped(b"x", max_bytes=2, redact=lambda data: bytearray(b"abc")) if "|" not in line
     ]
 
@@ -167,14 +167,14 @@ def test_redact_is_given_real_bytes() -> None:
 
 @pytest.mark.parametrize("instead", [None, "secret", 5])
 def test_nothing_is_shown_for_what_is_no_bytes(instead: object) -> None:
-    assert ["→ in   6 bytes at 0, redacted"] == dumped(b"secret", redact=lambda data: instead)
+    assert ["→ in  6 bytes at 0, redacted"] == dumped(b"secret", redact=lambda data: instead)
 
 
 def test_nothing_of_an_item_is_shown_where_redact_raises(caplog: pytest.LogCaptureFixture) -> None:
     def redact(data: bytes) -> bytes:
         raise LookupError(data)
 
-    assert ["→ in   6 bytes at 0, not shown: redact raised LookupError"] == dumped(b"secret", redact=redact)
+    assert ["→ in  6 bytes at 0, not shown: redact raised LookupError"] == dumped(b"secret", redact=redact)
     assert [] == caplog.messages
 
 
@@ -211,7 +211,7 @@ def test_each_item_is_flushed(tmp_path: Path) -> None:
     path = tmp_path / "wire.txt"
     with path.open("w", encoding="utf-8") as file:
         Harness(HexDump(file)).receive(b"a")
-        assert path.read_text("utf-8").startswith("→ in   1 byte at 0\n")
+        assert path.read_text("utf-8").startswith("→ in  1 byte at 0\n")
 
 
 def test_without_a_file_it_is_the_stderr_of_the_time(capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,7 +220,7 @@ def test_without_a_file_it_is_the_stderr_of_the_time(capsys: pytest.CaptureFixtu
         patch.setattr("sys.stderr", io.StringIO())
         harness = Harness(dump)
     harness.receive(b"a")
-    assert "→ in   1 byte at 0\n" in capsys.readouterr().err
+    assert "→ in  1 byte at 0\n" in capsys.readouterr().err
 
 
 def test_a_file_that_has_no_arrows_gets_ascii() -> None:
@@ -229,11 +229,11 @@ def test_a_file_that_has_no_arrows_gets_ascii() -> None:
     harness.receive(b"ab", type("Größe", (), {})())
     harness.send(b"c")
     assert [
-        b"-> in   2 bytes at 0",
+        b"-> in  2 bytes at 0",
         b"  0000  61                                                |a|",
         b"  ...     1 of 2 bytes shown",
-        b"-> in   Gr\\xf6\\xdfe, no bytes",
-        b"<- out  1 byte at 0",
+        b"-> in  Gr\\xf6\\xdfe, no bytes",
+        b"<- out 1 byte at 0",
         b"  0000  63                                                |c|",
     ] == raw.getvalue().splitlines()
 
@@ -260,7 +260,7 @@ def test_the_count_goes_on_while_the_file_fails() -> None:
     harness.receive(b"abc")
     file.error = None
     harness.receive(b"d")
-    assert "→ in   1 byte at 3\n" in file.texts[-1]
+    assert "→ in  1 byte at 3\n" in file.texts[-1]
 
 
 def test_bytes_that_nobody_may_look_at_any_more_pass(caplog: pytest.LogCaptureFixture) -> None:
@@ -299,7 +299,7 @@ def test_what_was_given_back_is_at_the_same_place_when_it_passes_again() -> None
     dump.inbound.process_sync(b"abc")
     assert [b"bc"] == dump.inbound.unread(iter([b"bc"]))
     dump.inbound.process_sync(b"bc")
-    assert "→ in   2 bytes at 1\n" in file.texts[-1]
+    assert "→ in  2 bytes at 1\n" in file.texts[-1]
 
 
 @pytest.mark.parametrize(

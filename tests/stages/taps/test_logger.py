@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import itertools
 import logging
 from typing import Any
@@ -27,6 +28,10 @@ class Shown:
 
     def __repr__(self) -> str:
         return self.text
+
+
+class Colour(enum.StrEnum):
+    RED = "red"
 
 
 class Broken:
@@ -84,6 +89,7 @@ def test_the_format_may_be_another(caplog: pytest.LogCaptureFixture) -> None:
         (Shown("y" * 10), "yyyyyyyyyy"),
         (Shown("y" * 11), "yyyyyyyyyy… (11 characters)"),
         (["abcdefghij"], "['abcdefgh… (14 characters)"),
+        (Colour.RED, "<Colour.RED: 'red'>"),
     ],
     ids=str,
 )
@@ -113,8 +119,62 @@ def test_a_repr_that_fails_is_survived(caplog: pytest.LogCaptureFixture) -> None
     assert ["→ in  <Broken, whose repr raised LookupError>"] == logged(caplog, Broken())
 
 
+def test_bytes_that_nobody_may_look_at_any_more_pass(caplog: pytest.LogCaptureFixture) -> None:
+    view = memoryview(b"ab")
+    view.release()
+    assert ["→ in  <memoryview, whose repr raised ValueError>"] == logged(caplog, view)
+
+
 def test_a_percent_sign_is_no_format(caplog: pytest.LogCaptureFixture) -> None:
     assert ["→ in  '%s {item}'"] == logged(caplog, "%s {item}")
+
+
+# ---- secrets
+
+
+def test_redact_says_what_is_shown_instead(caplog: pytest.LogCaptureFixture) -> None:
+    order = {"id": 1, "card": "4111"}
+    assert ["→ in  dict {'id': 1, 'card': '...'}"] == logged(
+        caplog, order, redact=lambda item: item | {"card": "..."}, format="{arrow} {type} {item}"
+    )
+    assert "4111" == order["card"]
+
+
+def test_what_is_shown_instead_is_shortened_too_and_the_type_is_the_items(caplog: pytest.LogCaptureFixture) -> None:
+    lines = logged(caplog, b"pw=x", None, max_chars=3, redact=lambda item: "abcd", format="{type} {item}")
+    assert ["bytes 'abc'… (4 characters)", "NoneType 'abc'… (4 characters)"] == lines
+
+
+def test_redact_is_called_once_for_an_item_and_only_while_the_level_is_on(caplog: pytest.LogCaptureFixture) -> None:
+    calls: list[object] = []
+    harness = Harness(Logger(LOG, redact=calls.append))
+    with caplog.at_level(logging.INFO, LOG):
+        harness.receive(1)
+        assert [] == calls
+    with caplog.at_level(logging.DEBUG, LOG):
+        harness.receive(2)
+        harness.send(3)
+    assert [2, 3] == calls
+
+
+def test_nothing_of_an_item_is_shown_where_redact_raises(caplog: pytest.LogCaptureFixture) -> None:
+    """Nor of the error, whose text may have the secret in it."""
+
+    def redact(item: Any) -> Any:
+        raise LookupError(item)
+
+    assert ["→ in  <str, not shown: redact raised LookupError>"] == logged(caplog, "secret", redact=redact)
+    assert "secret" not in caplog.text
+
+
+def test_a_repr_of_what_is_shown_instead_that_fails_is_survived(caplog: pytest.LogCaptureFixture) -> None:
+    assert ["→ in  <Broken, whose repr raised LookupError>"] == logged(caplog, 1, redact=lambda item: Broken())
+
+
+def test_it_changes_nothing_with_redact(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, LOG):
+        check_tap(lambda: Logger(LOG, redact=len))
+    assert "→ in  <NoneType, not shown: redact raised TypeError>" in caplog.messages
 
 
 def test_it_declares_that_it_is_a_tap() -> None:
@@ -132,6 +192,7 @@ def test_it_declares_that_it_is_a_tap() -> None:
     [
         ({"logger_or_name": None}, TypeError, r"Logger\(None\): must be a logging.Logger or a name: Logger\('app.wire"),
         ({"level": "INFO"}, TypeError, r"Logger\(level='INFO'\): must be a number, .*level=logging.INFO"),
+        ({"redact": 5}, TypeError, "Logger: redact must be a function, not 5"),
         ({"max_chars": 0}, ValueError, r"Logger\(max_chars=0\): must be 1 or more"),
         ({"format": "{nothing}"}, ValueError, r"Logger\(format='{nothing}'\): KeyError\('nothing'\). It may have {arr"),
         ({"format": "{item"}, ValueError, "It may have"),
