@@ -71,9 +71,12 @@ async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
 def _unfinished(driver: Driver, seconds: float) -> trio.BrokenResourceError:
     left = driver.engine.to_write_bytes or driver.torn_bytes
     what = f"with {left} bytes unwritten, since the peer does not read" if left else "before the stages had finished"
-    return trio.BrokenResourceError(
+    error = trio.BrokenResourceError(
         f"closed after {seconds} seconds {what}. Give the pipeline more time: close_seconds={seconds * 4:g}"
     )
+    if left:
+        driver.engine.break_outbound(error)  # so that `serve_tcp` can tell it is this peer's
+    return error
 
 
 async def _close_all(driver: Driver, deadline: float, errors: list[Exception], *, graceful: bool) -> None:

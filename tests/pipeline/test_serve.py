@@ -182,6 +182,26 @@ async def test_a_peer_that_resets_is_one_line_of_the_log(
 
 
 @pytest.mark.real_time
+async def test_a_peer_that_does_not_read_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """When its connection was closed and what was sent did not get out."""
+    block = b"x" * 1_000_000 + b"\n"
+
+    async def send(pipeline: Pipeline[Any, Any]) -> None:
+        pipeline._close_seconds = 0.05
+        with trio.move_on_after(0.05):
+            while True:
+                await pipeline.send(block)
+
+    async with serving(send) as (port, _), await connect(port):
+        while not caplog.records:
+            await trio.lowlevel.checkpoint()
+
+    (line,) = caplog.records
+    assert (logging.WARNING, None) == (line.levelno, line.exc_info)
+    assert re.search(r" broke off: closed after 0.05 seconds with \d+ bytes unwritten", line.getMessage())
+
+
+@pytest.mark.real_time
 async def test_a_peer_that_leaves_in_mid_frame_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """In the framer's words."""
     async with serving(echo, LineFramer) as (port, _), await connect(port) as stream:
