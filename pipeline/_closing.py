@@ -61,6 +61,10 @@ async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
             engine.end_outbound()
         try:
             await driver.run_out()
+            while graceful and not engine.outbound_ended and (deadline := engine.gate_deadline) is not None:
+                await trio.sleep_until(deadline)  # what limits the rate still has an item above it
+                engine.tick_gates()
+                await driver.run_out()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             if engine.to_write_bytes or driver.torn_bytes or not engine.outbound_ended:
                 raise  # else only the half-close failed: the connection is gone, and all was written

@@ -131,6 +131,12 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         times = [slot.stage.deadline for slot in self._timed if slot.awaits_deadline]
         return min((time for time in times if time is not None), default=None)
 
+    @property
+    def gate_deadline(self) -> float | None:
+        """When the timer of an outbound stage that is not ready is due, or None: it can open without any input."""
+        times = [slot.stage.deadline if slot.due is None else slot.due for slot in self._gates_with_timer()]
+        return min((time for time in times if time is not None), default=None)
+
     # ---- driving
 
     def start(self) -> None:
@@ -211,11 +217,11 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
 
     def tick(self, now: float | None = None) -> None:
         """Let stages whose deadline is over act; what they give comes with the next call."""
-        now = self._clock() if now is None else now
-        for slot in self._timed:
-            if slot.awaits_deadline and slot.stage.deadline is not None and slot.stage.deadline <= now:
-                slot.due = now
-                slot.flow.touch(slot.index)
+        self._tick(self._timed, self._clock() if now is None else now)
+
+    def tick_gates(self) -> None:
+        """Do what `tick` does, for outbound stages that are not ready: nothing that comes in matters to them."""
+        self._tick(self._gates_with_timer(), self._clock())
 
     def close(self) -> None:
         """Close every stage, wire side first, whatever state it is in; a second call does nothing.
@@ -276,6 +282,16 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
                 self.break_outbound(error)
             raise
         return None
+
+    def _gates_with_timer(self) -> list[Slot]:
+        timed = [slot for slot in self._timed if slot.flow is self._outbound and slot.flow.takes(slot.index)]
+        return [slot for slot in timed if not slot.stage.ready]
+
+    def _tick(self, slots: list[Slot], now: float) -> None:
+        for slot in slots:
+            if slot.awaits_deadline and slot.stage.deadline is not None and slot.stage.deadline <= now:
+                slot.due = now
+                slot.flow.touch(slot.index)
 
     def _tell_news(self) -> None:
         self.on_news()

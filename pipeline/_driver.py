@@ -277,12 +277,15 @@ class Driver(Writing):
 
     async def _pass_gate(self) -> None:
         """What is sent waits above a stage that is not ready: help it on, or wait until somebody did."""
-        if self.engine.inbound_ended or self.engine.inbound_error is not None:
+        deadline = self.engine.gate_deadline
+        over = self.engine.inbound_ended or self.engine.inbound_error is not None
+        if over and deadline is None:
             raise trio.BrokenResourceError(
                 f"a stage of {self.engine.chain!r} is not ready to send, and never will be, since inbound is over"
             ) from self.engine.inbound_error
-        if self.driving or self.park_is_full:
-            await self.news.wait()
+        if over or self.driving or self.park_is_full:
+            await self.news.wait(deadline)
+            self.engine.tick_gates()
             return
         with self.drives_inbound():
             item = await self.look()

@@ -247,7 +247,8 @@ class Flow(Stock):
         return self._feed(slot)
 
     def _feed(self, slot: Slot) -> Any:
-        if not slot.open:
+        item = slot.inbox[0][0]
+        if not slot.open and (slot.stage.end_waits or item is not END):
             return BLOCKED
         item, slot.mine, counted = slot.inbox[0]
         if self.never_wait and (slot.sync is None if item is not END else slot.finishes):

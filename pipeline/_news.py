@@ -62,9 +62,13 @@ class Newsroom:
         """Wait until something changed."""
         await self._lot.park()
 
-    async def wait(self) -> None:
-        """Wait until something changed, or raise when the pipeline is closed."""
-        await self._lot.park()
+    async def wait(self, deadline: float | None = None) -> None:
+        """Wait until something changed, or the deadline is over; raise when the pipeline is closed."""
+        if deadline is None:
+            await self._lot.park()
+        else:
+            with trio.CancelScope(deadline=deadline):
+                await self._lot.park()
         self.check_open()
 
     async def until_closed(self, wait: Callable[..., Awaitable[T]], *args: Any) -> T:

@@ -83,6 +83,8 @@ class Stage(Generic[In, Out]):
     """
     wants_input: Any = True
     """bool, inbound only: while False the stage is not fed and nothing below it is read."""
+    end_waits: Any = True
+    """bool: whether the end waits, too, while the stage is not ready or wants no input; False: only items do."""
     deadline: Any = None
     """float | None: when `on_timer` is due, in seconds on the pipeline's clock (`now()`)."""
     shareable: Any = False

@@ -121,6 +121,26 @@ class _WindowOut(Outbound[bytes, bytes]):
         return [item]
 
 
+class Paced(Outbound[bytes, bytes]):
+    """Lets one item out each second: its gate is opened by its timer."""
+
+    keeps_outbound_state = False
+    end_waits = False
+    deadline: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.deadline is None
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.deadline = self.now() + 1
+        return [item]
+
+    async def on_timer(self, now: float, /) -> list[bytes]:
+        self.deadline = None
+        return []
+
+
 class Handshake(Duplex[bytes, bytes, bytes, bytes]):
     """Ready when both sides have said hello; says it first as a client."""
 

@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from pipeline import Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
+from tests.pipeline.parts import Paced
 from tests.pipeline.wires import (
     Clogged,
     Closing,
@@ -51,6 +52,43 @@ async def test_a_block_that_ended_well_lets_the_stages_finish() -> None:
 
     assert b"item.." == b"".join(transport.writes)
     assert (1, 1, 1) == (near.closed, far.closed, transport.closed)
+
+
+async def test_what_waits_for_its_time_when_a_block_ends_is_written() -> None:
+    """Closing waits for a gate that opens by its timer, but the end itself need not."""
+    transport, near, far = Recorder(), Closing(), Closing()
+
+    async with Pipeline(transport, near | Paced() | far) as pipeline:
+        await pipeline.send(b"item")
+        start = trio.current_time()
+
+    assert b"item.." == b"".join(transport.writes)
+    assert 1 == pytest.approx(trio.current_time() - start), "the terminator of one; the other is below"
+
+
+async def test_closing_waits_for_no_gate_that_nothing_waits_at() -> None:
+    transport = Recorder()
+    async with Pipeline(transport, Paced()) as pipeline:
+        await pipeline.send(b"item")
+        start = trio.current_time()
+    assert start == trio.current_time()
+
+
+async def test_closing_does_not_wait_for_a_timer_that_opens_nothing() -> None:
+    """The end has passed the one gate, and waits at another one."""
+
+    class NeverReady(Outbound[bytes, bytes]):
+        ready = True
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            self.ready = False
+            return [item]
+
+    transport = Recorder()
+    async with Pipeline(transport, NeverReady() | Paced()) as pipeline:
+        await pipeline.send(b"item")
+        start = trio.current_time()
+    assert start == trio.current_time()
 
 
 async def test_a_block_that_raised_writes_no_terminator() -> None:

@@ -218,6 +218,33 @@ def test_a_send_window() -> None:
     assert not engine.sending
 
 
+@pytest.mark.parametrize("end_waits", [True, False])
+def test_a_stage_may_let_the_end_pass_where_items_wait(end_waits: bool) -> None:
+    class Closed(Out):
+        ready = False
+
+    out, pauses = Closed(), In()
+    pauses.wants_input = False
+    out.end_waits = pauses.end_waits = end_waits
+    engine = running(pauses | out)
+    engine.send_eof()
+    assert [] == written(engine)
+    assert engine.outbound_ended is not end_waits
+    engine.feed_eof()
+    assert ([] if end_waits else [END]) == taken(engine)
+
+
+def test_no_item_is_overtaken_by_the_end() -> None:
+    pauses = In()
+    pauses.wants_input = pauses.end_waits = False
+    engine = running(pauses)
+    engine.feed("item")
+    engine.feed_eof()
+    assert NEED_INPUT is engine.next_item()
+    pauses.wants_input = True
+    assert ["item", END] == taken(engine)
+
+
 def test_a_gate_lets_replies_pass_while_another_task_holds_the_send() -> None:
     """A receive that writes only replies must not wait for the send's own task (P14)."""
     engine = running(Window(1) | Out(lambda _, item: [1, 2, 3]))

@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, inbound
-from tests.pipeline.parts import Answers, Handshake, Lines, Waits, WaitsOut, Window, cancelled_at, tcp_pair
+from tests.pipeline.parts import Answers, Handshake, Lines, Paced, Waits, WaitsOut, Window, cancelled_at, tcp_pair
 
 MEGABYTE = 1_000_000
 
@@ -304,6 +304,67 @@ async def test_a_gate_that_can_never_open_is_an_error() -> None:
         await there.send_eof()
         with pytest.raises(trio.BrokenResourceError, match="never will be"):
             await pipeline.send(b"x")
+
+
+async def three_paced(pipeline: Any) -> None:
+    """Three sends through a gate that opens each second take two."""
+    start = trio.current_time()
+    for item in (b"1", b"2", b"3"):
+        await pipeline.send(item)
+    assert 2 == pytest.approx(trio.current_time() - start)
+
+
+async def test_a_gate_opened_by_a_timer_needs_nobody_who_receives() -> None:
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Paced()) as pipeline:
+        await three_paced(pipeline)
+    assert b"1\n2\n3\n" == await there.receive_some()
+
+
+async def test_a_gate_opened_by_a_timer_while_another_task_receives() -> None:
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Paced()) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        await three_paced(pipeline)
+        await there.send_all(b"in\n")
+
+
+async def test_a_gate_opened_by_a_timer_while_the_driver_waits_inside_a_stage() -> None:
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Waits(60) | Paced()) as pipeline, trio.open_nursery() as nursery:
+        await there.send_all(b"in\n")
+        nursery.start_soon(pipeline.receive)
+        await trio.testing.wait_all_tasks_blocked(0.1)
+        await three_paced(pipeline)
+
+
+async def test_a_gate_opened_by_a_timer_when_nothing_more_can_be_parked() -> None:
+    """A peer that sends, and is not received from, does not hold up what is sent to it."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Paced()) as pipeline:
+        await there.send_all(b"line\n" * 1000)
+        await three_paced(pipeline)
+        assert 1000 == len([await pipeline.receive() for _ in range(1000)])
+
+
+async def test_a_gate_opened_by_a_timer_after_inbound_ended() -> None:
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Paced()) as pipeline:
+        await there.send_eof()
+        with pytest.raises(trio.EndOfChannel):
+            await pipeline.receive()
+        await three_paced(pipeline)
+
+
+async def test_a_gate_opened_by_a_timer_after_inbound_broke() -> None:
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines() | Answers() | Paced()) as pipeline:
+        await there.send_all(b"boom\n")
+        with pytest.raises(ValueError, match="boom"):
+            await pipeline.receive()
+        with pytest.raises(trio.BrokenResourceError):
+            await pipeline.receive()
+        await three_paced(pipeline)
 
 
 async def test_a_handshake_joins_client_and_server() -> None:
