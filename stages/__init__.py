@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
 from .framing import LengthFramer, LineFramer
-from .taps import Filter, HexDump, Logger, Map, Tap, recover
+from .taps import Filter, HexDump, Logger, Map, Meter, MeterSnapshot, Tap, Traffic, recover
 
 __all__ = [
     "Filter",
@@ -16,8 +16,11 @@ __all__ = [
     "LineFramer",
     "Logger",
     "Map",
+    "Meter",
+    "MeterSnapshot",
     "StructCodec",
     "Tap",
     "TextCodec",
+    "Traffic",
     "recover",
 ]

@@ -6,6 +6,8 @@ from typing import TypeAlias
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
 
+_WITH_LEN = (bytes, bytearray)  # a union would be made anew by each call, which costs more than the call
+
 
 def as_bytes(stage: str, data: object) -> bytes:
     """`data` as real bytes: a bytearray may be changed later by whoever owns it (F8).
@@ -19,3 +21,15 @@ def as_bytes(stage: str, data: object) -> bytes:
     if isinstance(data, str):
         remedy = "put a TextCodec() next to it, on the client's side"
     raise TypeError(f"{stage} takes bytes, not {type(data).__name__}: {remedy}")
+
+
+def size_of(item: object) -> int:
+    """The number of bytes in `item`; 0 where it is no bytes, or a memoryview that was released."""
+    if isinstance(item, _WITH_LEN):
+        return len(item)
+    if not isinstance(item, memoryview):
+        return 0
+    try:
+        return item.nbytes
+    except ValueError:
+        return 0

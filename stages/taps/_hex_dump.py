@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Protocol
 
 from pipeline import Inbound, Outbound, Passthrough, Result, Stage
 
+from .._arguments import check_size
+from .._bytes import size_of
 from ._check import check_functions
 
 __all__ = ["HexDump"]
@@ -57,7 +59,7 @@ class HexDump(Passthrough):
             sees one item at a time: a secret that may be cut in two is safe only behind a framer.
 
     Raises:
-        TypeError: at once: the file has no `write`, or redact is no plain function.
+        TypeError: at once: the file has no `write`, max_bytes is no int, or redact is no plain function.
         ValueError: at once: max_bytes is below 1.
     """
 
@@ -70,8 +72,7 @@ class HexDump(Passthrough):
     ) -> None:
         if file is not None and not callable(getattr(file, "write", None)):
             raise TypeError(f"HexDump({file!r}): must be an open text file, as in HexDump(open('wire.txt', 'w'))")
-        if max_bytes < 1:
-            raise ValueError(f"HexDump(max_bytes={max_bytes}): must be 1 or more, as in HexDump(max_bytes=256)")
+        check_size("HexDump", "max_bytes", max_bytes, default=256)
         if redact is not None:
             check_functions("HexDump", redact=redact)
         output, look = _Output(file), _Look(max_bytes, redact)
@@ -121,13 +122,6 @@ class _Look:
             size = len(item)
         rows = _rows(_beginning(item, self._max_bytes), size)
         return "\n".join([head + remark, *rows, ""])
-
-
-def size_of(item: object) -> int:
-    """The number of bytes in something like bytes; 0 for anything else."""
-    if isinstance(item, memoryview):
-        return item.nbytes
-    return len(item) if isinstance(item, bytes | bytearray) else 0
 
 
 def _beginning(item: bytes | bytearray | memoryview, size: int) -> bytes:

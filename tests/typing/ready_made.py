@@ -20,9 +20,11 @@ from stages import (
     LineFramer,
     Logger,
     Map,
+    Meter,
     StructCodec,
     Tap,
     TextCodec,
+    Traffic,
     recover,
 )
 
@@ -73,6 +75,9 @@ def map_has_the_directions_of_its_functions() -> None:
 def taps_and_filters_are_transparent() -> None:
     assert_type(TextCodec() | Filter(inbound=bool) | Tap(print) | Logger(), Duplex[BytesLike, str, str, bytes])
     assert_type(LengthFramer() | Logger("wire", redact=bytes.upper), Duplex[BytesLike, bytes, BytesLike, bytes])
+    meter = Meter()
+    assert_type(meter | TextCodec(), Duplex[BytesLike, str, str, bytes])
+    assert_type(meter.snapshot().inbound, Traffic)
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 

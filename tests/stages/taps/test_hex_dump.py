@@ -306,7 +306,12 @@ def test_what_was_given_back_is_at_the_same_place_when_it_passes_again() -> None
     ("parameters", "error", "message"),
     [
         ({"file": "wire.txt"}, TypeError, r"HexDump\('wire.txt'\): must be an open text file, as in HexDump\(open\("),
-        ({"max_bytes": 0}, ValueError, r"HexDump\(max_bytes=0\): must be 1 or more"),
+        (
+            {"max_bytes": 0},
+            ValueError,
+            r"HexDump\(max_bytes=0\): must be a whole number of bytes, 1 or more.*HexDump\(max_bytes=256\)",
+        ),
+        ({"max_bytes": 1.5}, TypeError, "must be a whole number"),
         ({"redact": 5}, TypeError, "HexDump: redact must be a function, not 5"),
         ({"redact": trio.sleep}, TypeError, "HexDump: redact is an async function"),
     ],
