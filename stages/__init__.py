@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
-from .framing import LengthFramer, LineFramer
+from .framing import LengthFramer, LineFramer, NetstringFramer, VarintFramer
 from .taps import Filter, HexDump, Logger, Map, Meter, MeterSnapshot, Tap, Traffic, recover
 
 __all__ = [
@@ -18,9 +18,11 @@ __all__ = [
     "Map",
     "Meter",
     "MeterSnapshot",
+    "NetstringFramer",
     "StructCodec",
     "Tap",
     "TextCodec",
     "Traffic",
+    "VarintFramer",
     "recover",
 ]

@@ -8,5 +8,7 @@ from __future__ import annotations
 
 from ._length import LengthFramer
 from ._line import LineFramer
+from ._netstring import NetstringFramer
+from ._varint import VarintFramer
 
-__all__ = ["LengthFramer", "LineFramer"]
+__all__ = ["LengthFramer", "LineFramer", "NetstringFramer", "VarintFramer"]

@@ -47,6 +47,8 @@ class InboundFramer(Inbound[BytesLike, bytes]):
     """How messages call the stage."""
     unit: ClassVar[str] = "frame"
     """How messages call a frame."""
+    can_skip: ClassVar[bool] = True
+    """Whether it has the parameter `oversize`."""
 
     def __init__(self, *, max_bytes: int, at_eof: AtEOF = "error", oversize: Oversize = "error") -> None:
         check_choice(self.framer, "at_eof", at_eof, ("error", "emit", "drop"))
@@ -182,8 +184,9 @@ class InboundFramer(Inbound[BytesLike, bytes]):
         """
         what = f"{self.framer}: a {self.unit} of at least {size} bytes is over the limit, max_bytes={self._max_bytes}"
         if self._oversize == "error":
+            or_skip = f", or drop such {self.unit}s: oversize='skip'" if self.can_skip else ""
             raise FrameTooLongError(
-                f"{what}. Raise max_bytes if it is a right one, or drop such {self.unit}s: oversize='skip'",
+                f"{what}. Raise max_bytes if it is a right one{or_skip}",
                 limit=self._max_bytes,
                 size=size,
             )

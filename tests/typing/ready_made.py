@@ -21,10 +21,12 @@ from stages import (
     Logger,
     Map,
     Meter,
+    NetstringFramer,
     StructCodec,
     Tap,
     TextCodec,
     Traffic,
+    VarintFramer,
     recover,
 )
 
@@ -49,6 +51,11 @@ async def chains_from_the_readme(stream: trio.abc.Stream) -> None:
 
 def pieces_of_all_kinds_of_bytes(chunks: Inbound[bytes, bytearray | memoryview]) -> None:
     assert_type(chunks | LineFramer() | TextCodec(), Duplex[bytes, str, str, bytes])
+
+
+def framers_give_bytes() -> None:
+    assert_type(VarintFramer() | Tap(print), Duplex[BytesLike, bytes, BytesLike, bytes])
+    assert_type(NetstringFramer(max_bytes=1000) | TextCodec(), Duplex[BytesLike, str, str, bytes])
 
 
 def number_of(order: Order) -> int:
