@@ -58,7 +58,7 @@ class End(enum.Enum):
 END: Final = End.END
 """Among a stage's results: this direction ends here, after the items before it."""
 
-Result: TypeAlias = "Iterable[Out | Reply[Any] | End]"
+Result: TypeAlias = Iterable[Out | Reply[Any] | End]  # no string: users write Result[str], and Python evaluates it
 """What `process` returns: any iterable, also a lazy one; `()` for "nothing yet", `[x]` for one item."""
 
 

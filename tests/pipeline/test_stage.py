@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import END, Inbound, Outbound, Reply, Stage, StageReturnError
+from pipeline import END, End, Inbound, Outbound, Reply, Result, Stage, StageReturnError
 from pipeline._stage import can_process, declares, is_generator, results_of, sync_process
 
 
@@ -349,3 +349,11 @@ async def late_results() -> list[int]:
 def test_what_is_no_result_is_refused_with_the_right_form(method: str, make: Any, message: str) -> None:
     with pytest.raises(StageReturnError, match=rf"^Sync\.{method}\(\) {message}"):
         results_of(Sync(), method, make())
+
+
+def test_a_result_can_be_named_where_python_evaluates_annotations() -> None:
+    """As in a file without `from __future__ import annotations`."""
+    of_str: object = Result[str]
+    later: object = Result["Later"]  # type: ignore[name-defined]
+    assert of_str == Iterable[str | Reply[Any] | End]
+    assert of_str != later

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent.parent
+from tests.code_blocks import ROOT, code_blocks
+
 SAMPLES = Path(__file__).parent
 
 PYRIGHT_RULES = {
@@ -64,6 +65,24 @@ def test_mypy() -> None:
         re.MULTILINE,
     )
     assert expected_errors() == {(file, int(line), rule) for file, line, rule in found}
+
+
+def test_stages_that_the_documentation_shows(tmp_path: Path) -> None:
+    """What a reader copies passes the strictest settings."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    programs = [
+        block
+        for page in pages
+        for block in code_blocks(page, "python")
+        if re.search(r"^class \w+\((In|Out)bound\[|^class \w+\(Codec\[", block.text, re.MULTILINE)
+        and page.name != "mistakes.md"  # whose programs begin in the middle
+    ]
+    assert {"README.md", "tutorial.md", "write-a-stage.md"} <= {program.path.name for program in programs}
+    for number, program in enumerate(programs):  # the line is that of the page
+        name = f"{re.sub(r'[^a-z]', '_', program.path.stem)}_{number}.py"
+        (tmp_path / name).write_text("\n" * (program.line - 1) + program.text, "utf-8")
+
+    assert "" == "\n".join(re.findall(r".*: error: .*", run("mypy", "--strict", *map(str, tmp_path.glob("*.py")))))
 
 
 def test_pyright() -> None:
