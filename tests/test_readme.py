@@ -61,3 +61,10 @@ def test_session_is_one_that_the_demo_shows() -> None:
 )
 def test_statement_has_the_test_behind_it(path: str, test: str) -> None:
     assert f"def {test}(" in (ROOT / path).read_text("utf-8")
+
+
+def test_each_example_is_named() -> None:
+    """A reader has no other list of them."""
+    # `demo.py` is what `make demo` runs
+    examples = {path.name for path in (ROOT / "examples").glob("*.py")} - {"demo.py"}
+    assert examples == set(re.findall(r"\]\(examples/(\w+\.py)\)", README.read_text("utf-8")))
