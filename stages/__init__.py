@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
 from .framing import LengthFramer, LineFramer, NetstringFramer, VarintFramer
-from .taps import Filter, HexDump, Logger, Map, Meter, MeterSnapshot, Tap, Traffic, recover
+from .taps import Filter, HexDump, Intercept, Logger, Map, Meter, MeterSnapshot, Tap, Traffic, recover
 
 __all__ = [
     "Filter",
     "HexDump",
+    "Intercept",
     "JSONCodec",
     "JSONDecoder",
     "JSONEncoder",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ._filter import Filter
 from ._hex_dump import HexDump
+from ._intercept import Intercept
 from ._logger import Logger
 from ._map import Map
 from ._meter import Meter, MeterSnapshot, Traffic
 from ._recover import recover
 from ._tap import Tap
 
-__all__ = ["Filter", "HexDump", "Logger", "Map", "Meter", "MeterSnapshot", "Tap", "Traffic", "recover"]
+__all__ = ["Filter", "HexDump", "Intercept", "Logger", "Map", "Meter", "MeterSnapshot", "Tap", "Traffic", "recover"]

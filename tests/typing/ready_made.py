@@ -9,10 +9,11 @@ from typing import Any, TypeAlias, assert_type
 
 import trio
 
-from pipeline import Duplex, Inbound, Outbound, Pipeline, inbound
+from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
     Filter,
     HexDump,
+    Intercept,
     JSONCodec,
     JSONDecoder,
     JSONEncoder,
@@ -86,6 +87,21 @@ def taps_and_filters_are_transparent() -> None:
     assert_type(meter | TextCodec(), Duplex[BytesLike, str, str, bytes])
     assert_type(meter.snapshot().inbound, Traffic)
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
+
+
+def guard(direction: str, line: bytes) -> list[bytes]:
+    return [line]
+
+
+async def guard_later(direction: str, line: bytes) -> list[bytes | Reply[bytes]]:
+    return [Reply(line)]
+
+
+def intercept_takes_plain_and_async_functions() -> None:
+    assert_type(LineFramer() | Intercept(guard), Duplex[BytesLike, bytes, BytesLike, bytes])
+    assert_type(
+        Intercept(guard_later, finish=lambda direction: [direction]) | TextCodec(), Duplex[BytesLike, str, str, bytes]
+    )
 
 
 @inbound

@@ -35,6 +35,14 @@ def test_what_cannot_be_called_is_refused_at_once(build: Any) -> None:
         build("text")
 
 
+def test_an_object_that_is_called_async_is_refused_too() -> None:
+    class Later:
+        async def __call__(self, item: object) -> None: ...
+
+    with pytest.raises(TypeError, match="is an async function"):
+        check_functions("X", one=Later())
+
+
 def test_plain_functions_pass() -> None:
     check_functions("X")
     check_functions("X", one=print, two=len)
