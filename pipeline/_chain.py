@@ -102,6 +102,9 @@ class Duplex(_Pair, Generic[WireIn, ClientIn, ClientOut, WireOut]):
     wire items  ─►  inbound   ─►  client items
     wire items  ◄─  outbound  ◄─  client items
 
+    Its four types are those of what is read, received, sent and written, as in `Duplex[bytes, Order, Answer, bytes]`;
+    `Codec[bytes, str]` is short for `Duplex[bytes, str, str, bytes]`.
+
     Args:
         inbound: the half for what comes from the wire.
         outbound: the half for what the client sends.

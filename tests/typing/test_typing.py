@@ -67,14 +67,16 @@ def test_mypy() -> None:
     assert expected_errors() == {(file, int(line), rule) for file, line, rule in found}
 
 
-def test_stages_that_the_documentation_shows(tmp_path: Path) -> None:
+def test_stages_and_chains_that_the_documentation_shows(tmp_path: Path) -> None:
     """What a reader copies passes the strictest settings."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
     programs = [
         block
         for page in pages
         for block in code_blocks(page, "python")
-        if re.search(r"^class \w+\((In|Out)bound\[|^class \w+\(Codec\[", block.text, re.MULTILINE)
+        if re.search(
+            r"^class \w+\((In|Out)bound\[|^class \w+\(Codec\[|^def make_chain\(\) ->", block.text, re.MULTILINE
+        )
         and page.name != "mistakes.md"  # whose programs begin in the middle
     ]
     assert {"README.md", "tutorial.md", "write-a-stage.md"} <= {program.path.name for program in programs}
