@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
 from .framing import LengthFramer, LineFramer, NetstringFramer, VarintFramer
-from .taps import Filter, HexDump, Intercept, Logger, Map, Meter, MeterSnapshot, Tap, Traffic, recover
+from .taps import (
+    Filter,
+    HexDump,
+    Intercept,
+    Logger,
+    Map,
+    Meter,
+    MeterSnapshot,
+    Recorder,
+    Replayed,
+    Tap,
+    Traffic,
+    recover,
+    replay,
+)
 
 __all__ = [
     "Filter",
@@ -20,10 +34,13 @@ __all__ = [
     "Meter",
     "MeterSnapshot",
     "NetstringFramer",
+    "Recorder",
+    "Replayed",
     "StructCodec",
     "Tap",
     "TextCodec",
     "Traffic",
     "VarintFramer",
     "recover",
+    "replay",
 ]

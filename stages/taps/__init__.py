@@ -8,7 +8,23 @@ from ._intercept import Intercept
 from ._logger import Logger
 from ._map import Map
 from ._meter import Meter, MeterSnapshot, Traffic
+from ._recorder import Recorder
 from ._recover import recover
+from ._replay import Replayed, replay
 from ._tap import Tap
 
-__all__ = ["Filter", "HexDump", "Intercept", "Logger", "Map", "Meter", "MeterSnapshot", "Tap", "Traffic", "recover"]
+__all__ = [
+    "Filter",
+    "HexDump",
+    "Intercept",
+    "Logger",
+    "Map",
+    "Meter",
+    "MeterSnapshot",
+    "Recorder",
+    "Replayed",
+    "Tap",
+    "Traffic",
+    "recover",
+    "replay",
+]

@@ -23,12 +23,15 @@ from stages import (
     Map,
     Meter,
     NetstringFramer,
+    Recorder,
+    Replayed,
     StructCodec,
     Tap,
     TextCodec,
     Traffic,
     VarintFramer,
     recover,
+    replay,
 )
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
@@ -86,6 +89,7 @@ def taps_and_filters_are_transparent() -> None:
     meter = Meter()
     assert_type(meter | TextCodec(), Duplex[BytesLike, str, str, bytes])
     assert_type(meter.snapshot().inbound, Traffic)
+    assert_type(Recorder("x") | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 
@@ -115,3 +119,11 @@ def skip(text: str, error: Exception) -> list[int]:
 
 def recover_keeps_the_stages_type() -> None:
     assert_type(recover(number, skip), Inbound[str, int])
+
+
+def replay_gives_what_the_client_gets() -> None:
+    orders = replay("x", LineFramer() | JSONCodec(Order), answer=lambda order: [Order(order.id)])
+    assert_type(orders, Replayed[Order])
+    assert_type(orders.received, list[Order])
+    assert_type(replay("x", number).received, list[int])
+    assert_type(replay("x", Tap(print)), Replayed[Any])
