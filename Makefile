@@ -22,9 +22,8 @@ help: ## list the targets
 demo: $(VENV)/runtime ## show it working: a chat server, a client, a tap, a tested stage
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/developer ## run the tests, under two minutes, and hold branch coverage at 100 %
-	$(BIN)/python -m coverage run -m pytest -m "not full"
-	$(BIN)/python -m coverage report
+test: $(VENV)/developer ## run the tests on all processors, under two minutes, and hold branch coverage at 100 %
+	$(BIN)/python -m pytest -n auto -m "not full" --cov --cov-report=term
 
 test-full: $(VENV)/developer ## run the heavy sizes, without coverage
 	$(BIN)/python -m pytest -m full

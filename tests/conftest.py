@@ -1,6 +1,7 @@
 """How `async def` tests run: under trio, on a clock that jumps over every wait.
 
-A test marked `real_time` runs on the system's clock, for real sockets and processes.
+A test marked `real_time` runs on the system's clock, for real sockets and processes. The names of
+parametrised tests are the same in every process, so that pytest-xdist can share them out.
 """
 
 from __future__ import annotations
@@ -11,6 +12,11 @@ from functools import partial
 import pytest
 import trio
 import trio.testing
+from hypothesis import settings
+
+# An example that takes longer than 200 ms is no error: other workers have the processors too.
+settings.register_profile("penstock", settings(deadline=None))
+settings.load_profile("penstock")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,3 +29,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     clock = None if real else trio.testing.MockClock(autojump_threshold=0)
     trio.run(partial(pyfuncitem.obj, **arguments), clock=clock, strict_exception_groups=True)
     return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse a name with an address in it: each worker of pytest-xdist would call the test something else."""
+    for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: leave out ids=, or give ids= that are the same in every process")

@@ -62,7 +62,9 @@ def test_lines_of_json() -> None:
     )
 
 
-@pytest.mark.parametrize("data", [b"[1]", bytearray(b"[1]"), memoryview(b"[1]"), "[1]"], ids=repr)
+@pytest.mark.parametrize(
+    "data", [b"[1]", bytearray(b"[1]"), memoryview(b"[1]"), "[1]"], ids=lambda data: type(data).__name__
+)
 def test_bytes_of_every_kind_and_text_are_decoded(data: Any) -> None:
     assert [[1]] == JSONDecoder().process_sync(data)
     assert [[1]] == JSONDecoder(list[int]).process_sync(data)

@@ -91,7 +91,6 @@ def test_the_format_may_be_another(caplog: pytest.LogCaptureFixture) -> None:
         (["abcdefghij"], "['abcdefgh… (14 characters)"),
         (Colour.RED, "<Colour.RED: 'red'>"),
     ],
-    ids=str,
 )
 def test_long_items_are_cut_and_their_length_is_told(
     caplog: pytest.LogCaptureFixture, item: object, shown: str

@@ -1,0 +1,71 @@
+"""Coverage while thousands of cuts are tried: the first ones are measured, those behind them are not.
+
+Measuring makes them three times as slow and finds nothing new in them, and a ratio of CPU times would be the
+measurement's own. What the kit itself does is measured in tests/pipeline/testing/.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import coverage
+import pytest
+
+from pipeline.testing import _cuts
+
+MEASURED = 20
+"""So many of the ways to cut."""
+
+HEAVY = re.compile("linear|ten_thousand")
+"""Names of tests that repeat what others do, to see how long it takes or whether it ever goes wrong."""
+
+
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Coverage does not look; nothing happens where it does not anyway."""
+    running = coverage.Coverage.current()
+    if running is None:
+        yield
+        return
+    running.stop()
+    try:
+        yield
+    finally:
+        running.start()
+
+
+def first_measured(ways: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
+    @functools.wraps(ways)
+    def in_two_parts(*arguments: Any) -> Iterator[Any]:
+        cuts = ways(*arguments)
+        yield from itertools.islice(cuts, MEASURED)
+        with unmeasured():
+            yield from cuts
+
+    return in_two_parts
+
+
+def never_measured(function: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(function)
+    def apart(*arguments: Any) -> Any:
+        with unmeasured():
+            return function(*arguments)
+
+    return apart
+
+
+@pytest.fixture(autouse=True)
+def _what_is_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    if HEAVY.search(request.node.name):
+        with unmeasured():
+            yield
+        return
+    monkeypatch.setattr(_cuts, "_every_way", first_measured(_cuts._every_way))
+    monkeypatch.setattr(_cuts, "_many_ways", first_measured(_cuts._many_ways))
+    monkeypatch.setattr(_cuts, "_found_by_hypothesis", never_measured(_cuts._found_by_hypothesis))
+    yield
