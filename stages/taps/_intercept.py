@@ -13,8 +13,8 @@ from ._tap import Direction
 
 __all__ = ["Intercept"]
 
-Interceptor: TypeAlias = "Callable[[Direction, Any], Result[Any] | Awaitable[Result[Any]]]"
-Finisher: TypeAlias = "Callable[[Direction], Result[Any] | Awaitable[Result[Any]]]"
+Function: TypeAlias = "Callable[[Direction, Any], Any]"
+Finish: TypeAlias = "Callable[[Direction], Any]"
 
 
 class Intercept(Passthrough):
@@ -46,7 +46,12 @@ class Intercept(Passthrough):
             stage.
     """
 
-    def __init__(self, function: Interceptor, *, finish: Finisher | None = None) -> None:
+    def __init__(
+        self,
+        function: Callable[[Direction, Any], Result[Any] | Awaitable[Result[Any]]],
+        *,
+        finish: Callable[[Direction], Result[Any] | Awaitable[Result[Any]]] | None = None,
+    ) -> None:
         check_callable("Intercept", "function", function)
         if finish is not None:
             check_callable("Intercept", "finish", finish)
@@ -59,16 +64,15 @@ class Intercept(Passthrough):
 class _InterceptHalf(Stage[Any, Any]):
     direction: ClassVar[Direction]
 
-    def __init__(self, function: Interceptor, finish: Finisher | None) -> None:
-        self._function: Callable[[Direction, Any], Any] = function
-        self._finish = finish
+    def __init__(self, function: Function, finish: Finish | None) -> None:
+        self._function, self._finish = function, finish
         self.name = f"Intercept({getattr(function, '__name__', type(function).__name__)}).{self.direction}"
 
     async def finish(self) -> Result[Any]:
         if self._finish is None:
             return ()
         result = self._finish(self.direction)
-        return await result if inspect.isawaitable(result) else result
+        return cast("Result[Any]", await result if inspect.isawaitable(result) else result)
 
 
 class _Plain(_InterceptHalf):
