@@ -19,7 +19,7 @@ def as_bytes(stage: str, data: object) -> bytes:
         return bytes(data)
     remedy = "encode it first, as JSONCodec() does"
     if isinstance(data, str):
-        remedy = "put a TextCodec() next to it, on the client's side"
+        remedy = "put a TextCodec() next to it, on the client's side; in a test, the wire's side takes b\"...\""
     raise TypeError(f"{stage} takes bytes, not {type(data).__name__}: {remedy}")
 
 
