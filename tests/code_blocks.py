@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import shlex
@@ -106,6 +107,8 @@ def check_command(command: list[str]) -> None:
                 assert set(found[1].split(",")) <= extras.keys()
             elif argument.endswith(".py"):
                 assert (ROOT / argument).is_file(), argument
+        if arguments[0] == "-m":
+            assert importlib.util.find_spec(arguments[1]), arguments[1]
     else:
         assert program in {"cd", "git", "nc", "telnet"}, "a command that no test knows"
 
