@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec
+from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec, ZlibCodec
 from .framing import LengthFramer, LineFramer, NetstringFramer, VarintFramer
 from .taps import (
     Filter,
@@ -41,6 +41,7 @@ __all__ = [
     "TextCodec",
     "Traffic",
     "VarintFramer",
+    "ZlibCodec",
     "recover",
     "replay",
 ]

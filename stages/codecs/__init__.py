@@ -5,5 +5,6 @@ from __future__ import annotations
 from ._json import JSONCodec, JSONDecoder, JSONEncoder
 from ._struct import StructCodec
 from ._text import TextCodec
+from ._zlib import ZlibCodec
 
-__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "StructCodec", "TextCodec"]
+__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "StructCodec", "TextCodec", "ZlibCodec"]

@@ -30,6 +30,7 @@ from stages import (
     TextCodec,
     Traffic,
     VarintFramer,
+    ZlibCodec,
     recover,
     replay,
 )
@@ -75,6 +76,10 @@ def records(chunks: Inbound[bytes, bytearray]) -> None:
     chain = LengthFramer() | StructCodec(">HI")
     assert_type(chain, Duplex[BytesLike, tuple[Any, ...], Sequence[Any], bytes])
     assert_type(chunks | StructCodec(">H"), Duplex[bytes, tuple[Any, ...], Sequence[Any], bytes])
+
+
+def compressed() -> None:
+    assert_type(ZlibCodec("zlib") | LineFramer() | TextCodec(), Duplex[BytesLike, str, str, bytes])
 
 
 def map_has_the_directions_of_its_functions() -> None:
