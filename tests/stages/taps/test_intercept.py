@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from pipeline import END, Pipeline, Reply, StageInUseError, StageReturnError
+from pipeline import END, Pipeline, Reply, StageInUseError, StageReturnError, outbound
 from pipeline.testing import AsyncHarness, Harness, check_cancellation, pipeline_pair
 from stages import Intercept, LineFramer
 
@@ -210,6 +210,22 @@ async def test_an_async_function_may_run_in_both_directions_at_once() -> None:
             nursery.start_soon(here.receive)
             nursery.start_soon(here.send, b"b")
     assert {"inbound", "outbound"} in together
+
+
+async def test_a_send_cancelled_behind_the_function_breaks_outbound() -> None:
+    """It may have changed its state, and the item is not on the wire."""
+
+    async def slow(item: bytes) -> list[bytes]:
+        await trio.sleep(1)
+        return [item]
+
+    async with pipeline_pair(outbound(slow) | Intercept(by_word), LineFramer()) as (here, _):
+        with trio.move_on_after(0.5):
+            await here.send(b"a")
+        with pytest.raises(trio.BrokenResourceError, match=r"Intercept\(by_word\).outbound"):
+            await here.send(b"b")
+        with pytest.raises(trio.BrokenResourceError):
+            await here.aclose()
 
 
 # ---- mistakes

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Pipeline, StageInUseError
+from pipeline import FrameError, Pipeline, StageInUseError
 from pipeline.testing import Harness, check_tap, pipeline_pair
 from stages import LineFramer, Meter, MeterSnapshot, Traffic
 
@@ -132,6 +132,14 @@ def test_what_was_given_back_is_not_counted_twice() -> None:
     meter.inbound.process_sync(b"bc")
     inbound = meter.snapshot().inbound
     assert (1, 3) == (inbound.items, inbound.bytes)
+
+
+def test_a_send_that_fails_behind_it_was_counted() -> None:
+    meter = Meter()
+    harness = Harness(LineFramer() | meter)
+    with pytest.raises(FrameError):
+        harness.send(b"two\nlines")
+    assert Traffic(1, 9, 0.0, 0.0) == dataclasses.replace(meter.snapshot().outbound, first=0.0, last=0.0)
 
 
 def test_it_belongs_to_one_pipeline() -> None:
