@@ -77,7 +77,7 @@ def test_every_sequence_is_packed(values: Any) -> None:
     assert [b"\x01\x02"] == Harness(StructCodec("BB")).send(values)
 
 
-@pytest.mark.parametrize("values", [1, b"ab", bytearray(b"ab"), "ab", {1: 2, 3: 4}, iter((1, 2)), None], ids=repr)
+@pytest.mark.parametrize("values", [1, b"ab", bytearray(b"ab"), "ab", {1: 2, 3: 4}, iter((1, 2)), None])
 def test_what_is_no_record_is_refused(values: Any) -> None:
     """Bytes would be packed as their numbers, where somebody only forgot to take StructCodec out."""
     with pytest.raises(TypeError, match=r"StructCodec\('BB'\) packs a tuple or list of values, not .*\(value,\)"):

@@ -315,7 +315,6 @@ def test_what_was_given_back_is_at_the_same_place_when_it_passes_again() -> None
         ({"redact": 5}, TypeError, "HexDump: redact must be a function, not 5"),
         ({"redact": trio.sleep}, TypeError, "HexDump: redact is an async function"),
     ],
-    ids=str,
 )
 def test_wrong_parameters_show_the_remedy(parameters: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):

@@ -49,7 +49,6 @@ def test_items_and_bytes_are_counted_where_it_stands_and_in_each_direction() -> 
         ([b"abc"], 0),
         (None, 0),
     ],
-    ids=repr,
 )
 def test_bytes_are_those_of_bytes_alone(item: Any, size: int) -> None:
     meter = Meter()
