@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec, ZlibCodec
-from .framing import LengthFramer, LineFramer, NetstringFramer, VarintFramer
+from .framing import JSONFramer, LengthFramer, LineFramer, NetstringFramer, VarintFramer
 from .taps import (
     Filter,
     HexDump,
@@ -27,6 +27,7 @@ __all__ = [
     "JSONCodec",
     "JSONDecoder",
     "JSONEncoder",
+    "JSONFramer",
     "LengthFramer",
     "LineFramer",
     "Logger",

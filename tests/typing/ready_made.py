@@ -17,6 +17,7 @@ from stages import (
     JSONCodec,
     JSONDecoder,
     JSONEncoder,
+    JSONFramer,
     LengthFramer,
     LineFramer,
     Logger,
@@ -61,6 +62,7 @@ def pieces_of_all_kinds_of_bytes(chunks: Inbound[bytes, bytearray | memoryview])
 def framers_give_bytes() -> None:
     assert_type(VarintFramer() | Tap(print), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(NetstringFramer(max_bytes=1000) | TextCodec(), Duplex[BytesLike, str, str, bytes])
+    assert_type(JSONFramer(max_depth=10) | JSONCodec(Order), Duplex[BytesLike, Order, Order, bytes])
 
 
 def number_of(order: Order) -> int:
