@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import IncompleteFrameError
-from pipeline.testing import Harness, check_codec
+from pipeline.testing import Harness, check_codec, check_linear
 from stages import LineFramer, TextCodec
 
 
@@ -170,6 +170,14 @@ def test_what_it_holds() -> None:
 def test_only_text_goes_out() -> None:
     with pytest.raises(TypeError, match="TextCodec encodes str, not bytes: decode it, or leave TextCodec out"):
         TextCodec().outbound.process_sync(b"a")  # type: ignore[arg-type]
+
+
+# ---- the time
+
+
+def test_bytes_one_by_one_are_linear() -> None:
+    """A cut code point at each of them."""
+    check_linear(TextCodec, lambda n: [bytes([byte]) for byte in "é€😀".encode() * (n // 9)], n=8192)
 
 
 # ---- building

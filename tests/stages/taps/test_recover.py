@@ -21,7 +21,7 @@ from pipeline import (
     StageInUseError,
     StageReturnError,
 )
-from pipeline.testing import AsyncHarness, Harness
+from pipeline.testing import AsyncHarness, Harness, check_cancellation
 from stages import Filter, JSONCodec, JSONDecoder, LineFramer, Map, TextCodec, recover
 
 
@@ -113,6 +113,11 @@ def test_a_frame_error_of_process_itself_passes() -> None:
     framer = recover(LineFramer(2), skip)
     with pytest.raises(FrameError):
         framer.outbound.process_sync(b"long")
+
+
+async def test_cancelling_a_stage_that_waits_is_no_error_to_recover_from() -> None:
+    """`Cancelled` never gets to the handler, so nothing is lost or doubled."""
+    assert await check_cancellation(lambda: recover(Waits(), instead), wire=["1", "?", "2"]) > 0
 
 
 async def test_a_stage_that_waits_is_recovered_and_still_waits() -> None:
