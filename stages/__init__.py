@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec, ZlibCodec
-from .framing import JSONFramer, LengthFramer, LineFramer, NetstringFramer, VarintFramer
+from .framing import (
+    DelimiterFramer,
+    JSONFramer,
+    LengthFramer,
+    LineFramer,
+    NetstringFramer,
+    VarintFramer,
+)
 from .taps import (
     Filter,
     HexDump,
@@ -21,6 +28,7 @@ from .taps import (
 )
 
 __all__ = [
+    "DelimiterFramer",
     "Filter",
     "HexDump",
     "Intercept",

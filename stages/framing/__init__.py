@@ -6,10 +6,11 @@ however the stream was cut.
 
 from __future__ import annotations
 
+from ._delimiter import DelimiterFramer
 from ._json import JSONFramer
 from ._length import LengthFramer
 from ._line import LineFramer
 from ._netstring import NetstringFramer
 from ._varint import VarintFramer
 
-__all__ = ["JSONFramer", "LengthFramer", "LineFramer", "NetstringFramer", "VarintFramer"]
+__all__ = ["DelimiterFramer", "JSONFramer", "LengthFramer", "LineFramer", "NetstringFramer", "VarintFramer"]

@@ -29,6 +29,26 @@ Oversize: TypeAlias = Literal["error", "skip"]
 _log = logging.getLogger("stages.framing")
 
 
+def all_fit(frames: list[bytes], data: bytes, at: int, mark: bytes | None, most: int) -> bool:
+    """Whether all frames cut from `data`, and the unfinished one at `at`, are within the limit; False when in doubt.
+
+    `mark` is what each ended in, if it was always the same and cannot overlap itself: that is quicker.
+    """
+    size = len(data)
+    if size <= most:
+        return True
+    if mark is None or size > 16 * most:
+        return max(map(len, frames), default=0) <= most and size - at <= most
+    # From limit to limit: far fewer steps than frames.
+    at = 0
+    while size - at > most:
+        end = data.rfind(mark, at, at + most + len(mark))
+        if end < 0:
+            return False
+        at = end + len(mark)
+    return True
+
+
 class InboundFramer(Inbound[BytesLike, bytes]):
     """The inbound half of a framer: pieces of a byte stream in, frames out.
 
@@ -87,6 +107,9 @@ class InboundFramer(Inbound[BytesLike, bytes]):
         """End of the stream: what is left of an unfinished frame is an error, the last frame, or dropped."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
+        return self._end()
+
+    def _end(self) -> Result[bytes]:
         # Of a frame that is being dropped, what is still here depends on how the stream was cut.
         leftover, self._tail = b"" if self._skipping else bytes(self._tail), bytearray()
         if not leftover and not self._skipping:

@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 from pipeline import CorruptFrameError, FrameTooLongError, Result
 
 from .._bytes import BytesLike, as_bytes
-from ._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, check_choice, check_size
+from ._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, all_fit, check_choice, check_size
 
 __all__ = ["LineFramer"]
 
@@ -81,7 +81,11 @@ class LineInbound(InboundFramer):
             return self._carefully(data)
         at = data.rfind(b"\n") + 1
         lines = self._lines_of(data[:at])
-        if lines is None or not self._fit(lines, data) or (self._ending == "crlf" and b"\r" in data[at:-1]):
+        if (
+            lines is None
+            or not all_fit(lines, data, at, b"\n", self._max_bytes)
+            or (self._ending == "crlf" and b"\r" in data[at:-1])
+        ):
             return self._carefully(data)
         return self._gives(lines, data, at)
 
@@ -103,22 +107,6 @@ class LineInbound(InboundFramer):
         if self._keep_ends:
             return [line + b"\n" for line in lines]
         return lines if self._ending == "lf" else [line.removesuffix(b"\r") for line in lines]
-
-    def _fit(self, lines: list[bytes], data: bytes) -> bool:
-        """Whether all lines, and the unfinished one, are within the limit; False when in doubt."""
-        most, size = self._max_bytes, len(data)
-        if size <= most:
-            return True
-        if size > 16 * most:
-            return max(map(len, lines), default=0) <= most and size - data.rfind(b"\n") - 1 <= most
-        # From limit to limit: far fewer steps than lines.
-        at = 0
-        while size - at > most:
-            end = data.rfind(b"\n", at, at + most + 1)
-            if end < 0:
-                return False
-            at = end + 1
-        return True
 
     def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
         end = data.find(self._mark, at)

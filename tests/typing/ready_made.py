@@ -11,6 +11,7 @@ import trio
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
+    DelimiterFramer,
     Filter,
     HexDump,
     Intercept,
@@ -63,6 +64,10 @@ def framers_give_bytes() -> None:
     assert_type(VarintFramer() | Tap(print), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(NetstringFramer(max_bytes=1000) | TextCodec(), Duplex[BytesLike, str, str, bytes])
     assert_type(JSONFramer(max_depth=10) | JSONCodec(Order), Duplex[BytesLike, Order, Order, bytes])
+
+
+def framers_take_all_kinds_of_bytes_and_give_bytes() -> None:
+    assert_type(DelimiterFramer(b"\0", max_bytes=10) | TextCodec(), Duplex[BytesLike, str, str, bytes])
 
 
 def number_of(order: Order) -> int:
