@@ -8,6 +8,7 @@ from ._intercept import Intercept
 from ._logger import Logger
 from ._map import Map
 from ._meter import Meter, MeterSnapshot, Traffic
+from ._pcap_tap import PcapTap
 from ._recorder import Recorder
 from ._recover import recover
 from ._replay import Replayed, replay
@@ -21,6 +22,7 @@ __all__ = [
     "Map",
     "Meter",
     "MeterSnapshot",
+    "PcapTap",
     "Recorder",
     "Replayed",
     "Tap",

@@ -25,6 +25,7 @@ from stages import (
     Map,
     Meter,
     NetstringFramer,
+    PcapTap,
     Recorder,
     Replayed,
     StructCodec,
@@ -102,6 +103,7 @@ def taps_and_filters_are_transparent() -> None:
     assert_type(meter | TextCodec(), Duplex[BytesLike, str, str, bytes])
     assert_type(meter.snapshot().inbound, Traffic)
     assert_type(Recorder("x") | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
+    assert_type(PcapTap("x", server_side=True) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 
