@@ -396,7 +396,7 @@ def _refuse_used(place: Place, stage: Stage[Any, Any], total: int, seen: dict[in
 def claim(
     place: Place,
     clock: Callable[[], float],
-    held_below: Callable[[Stage[Any, Any]], int],
+    held_below: Callable[[Stage[Any, Any]], int | None],
     input_paused: Callable[[], bool],
 ) -> None:
     """Mark a place's stages as belonging to a pipeline, for good; from now on they read its clock and ask it."""

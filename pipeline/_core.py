@@ -299,7 +299,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
     def _is_paused(self) -> bool:
         return not all(slot.stage.wants_input for slot in self._inbound.slots if self._inbound.takes(slot.index))
 
-    def _held_below(self, stage: Stage[Any, Any]) -> int:
+    def _held_below(self, stage: Stage[Any, Any]) -> int | None:
         return held_below(stage, self._slots)
 
     def _ask_for_poll(self, slot: Slot) -> None:

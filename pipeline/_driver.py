@@ -259,7 +259,7 @@ class Driver(Writing):
             with self.has_wire():
                 await self.run_out(merge=merge)
             if self.engine.timed:
-                self.news.hurry(self.engine.deadline)
+                self.news.hurry(lambda: self.engine.deadline)
             if not self.engine.sending:
                 break
             await self._pass_gate()

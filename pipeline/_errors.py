@@ -6,6 +6,7 @@
     ├── SurgeryError                          a running chain could not be changed; it goes on as before
     ├── HalfCloseError                        the transport cannot half-close; it is still open
     ├── StageTimeoutError     (TimeoutError)  a stage's deadline passed
+    ├── LimitError                            an item is over a limit of the application; `.limit` and `.size`
     └── FrameError                            the bytes do not make a frame, or a frame cannot be written
         ├── FrameTooLongError                 `.limit` and `.size`
         ├── IncompleteFrameError              `.leftover`: the bytes of the unfinished frame
@@ -25,6 +26,7 @@ __all__ = [
     "FrameTooLongError",
     "HalfCloseError",
     "IncompleteFrameError",
+    "LimitError",
     "PipelineError",
     "StageInUseError",
     "StageReturnError",
@@ -65,6 +67,20 @@ class HalfCloseError(PipelineError):
 
 class StageTimeoutError(PipelineError, TimeoutError):
     """A deadline of a stage passed; raised by the stage whose deadline it was."""
+
+
+class LimitError(PipelineError):
+    """An item is too large, or one too many; what it is made of is all right, so `recover` can go on behind it.
+
+    Attributes:
+        limit: the limit, in the unit of the stage's parameter.
+        size: what was over it, in the same unit.
+    """
+
+    def __init__(self, message: str, *, limit: int, size: int) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.size = size
 
 
 class FrameError(PipelineError):

@@ -91,9 +91,10 @@ class Newsroom:
             finally:
                 self._read_scope = None
 
-    def hurry(self, deadline: float | None) -> None:
-        """The deadline may have moved: a task that reads is to notice."""
+    def hurry(self, ask: Callable[[], float | None]) -> None:
+        """The deadline may have moved: a task that reads is to notice; while none reads, it is not asked for."""
         if self._read_scope is not None:
+            deadline = ask()
             self._read_scope.deadline = math.inf if deadline is None else deadline
 
     async def take_turn(self, on_deadline: Callable[[], Awaitable[None]]) -> None:

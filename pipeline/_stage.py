@@ -86,7 +86,10 @@ class Stage(Generic[In, Out]):
     end_waits: Any = True
     """bool: whether the end waits, too, while the stage is not ready or wants no input; False: only items do."""
     deadline: Any = None
-    """float | None: when `on_timer` is due, in seconds on the pipeline's clock (`now()`)."""
+    """float | None: when `on_timer` is due, in seconds on the pipeline's clock (`now()`).
+
+    It is asked for whenever a call begins to wait for the transport or its turn, and not while nobody waits.
+    """
     shareable: Any = False
     """bool: without state, so one object may serve many pipelines; start, finish and close are not called."""
     keeps_outbound_state: Any = True
@@ -98,7 +101,7 @@ class Stage(Generic[In, Out]):
 
     _used: bool = False
     _clock: Callable[[], float] = staticmethod(time.monotonic)
-    _held_below: Callable[[], int] = staticmethod(lambda: 0)
+    _held_below: Callable[[], int | None] = staticmethod(lambda: None)
     _input_paused: Callable[[], bool] = staticmethod(lambda: False)
     _call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
@@ -173,10 +176,11 @@ class Stage(Generic[In, Out]):
         """Return the seconds of the pipeline's clock, which `deadline` is measured on."""
         return self._clock()
 
-    def held_below(self) -> int:
+    def held_below(self) -> int | None:
         """Return how much the inbound stages on the wire's side of this one hold, as far as they say (`holds`).
 
-        More than 0: the peer has begun something, such as a frame, that has not come out. 0 outside a pipeline.
+        More than 0: the peer has begun something, such as a frame, that has not come out. None: none of
+        them says, as shareable ones need not; and outside a pipeline.
         """
         return self._held_below()
 

@@ -43,12 +43,14 @@ def wire_up(places: list[Place]) -> tuple[list[Slot], list[Slot]]:
     return inbound, outbound
 
 
-def held_below(stage: Stage[Any, Any], slots: list[Slot]) -> int:
+def held_below(stage: Stage[Any, Any], slots: list[Slot]) -> int | None:
     """How much the inbound stages on the wire's side of `stage` say that they hold; `slots` are those of both flows."""
     # Of one place, the inbound half does not stand below the outbound one.
     order = {slot: (slot.place.number, slot.index if isinstance(slot.stage, Inbound) else -1) for slot in slots}
     own = next((order[slot] for slot in slots if slot.stage is stage), (0, 0))
-    return sum(slot.stage.holds or 0 for slot in slots if isinstance(slot.stage, Inbound) and order[slot] < own)
+    below = [slot.stage for slot in slots if isinstance(slot.stage, Inbound) and order[slot] < own]
+    said = [holds for half in below if not half.shareable and (holds := half.holds) is not None]
+    return sum(said) if said else None
 
 
 def _is_before(other: Slot, slot: Slot, *, wire_first: bool) -> bool:

@@ -1,4 +1,7 @@
-"""Ready-made stages; each is importable from here and from its family: `stages.framing`, `.codecs`, `.taps`."""
+"""Ready-made stages; each is importable from here and from its family.
+
+Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from .framing import (
     NetstringFramer,
     VarintFramer,
 )
+from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
 from .taps import (
     Filter,
     HexDump,
@@ -29,9 +33,13 @@ from .taps import (
 )
 
 __all__ = [
+    "CountLimit",
     "DelimiterFramer",
     "Filter",
+    "FrameTimeout",
+    "Heartbeat",
     "HexDump",
+    "IdleTimeout",
     "Intercept",
     "JSONCodec",
     "JSONDecoder",
@@ -45,8 +53,10 @@ __all__ = [
     "MeterSnapshot",
     "NetstringFramer",
     "PcapTap",
+    "RateLimit",
     "Recorder",
     "Replayed",
+    "SizeLimit",
     "StructCodec",
     "Tap",
     "TextCodec",

@@ -909,13 +909,26 @@ def test_held_below_counts_the_inbound_stages_on_the_wires_side() -> None:
     nested = Duplex(Holds(64) | Holds(128), Out())
     first, asks, last = Holds(1), Holds(2), Out()
     Engine(first | Holds(None) | both | asks | nested | last)
-    assert 0 == first.held_below()
+    assert first.held_below() is None
     assert 17 == asks.held_below()
     assert 1 == both.outbound.held_below(), "its other half is at the same place"
     assert 1 + 16 + 2 + 64 == nested.inbound.parts[1].held_below()  # type: ignore[attr-defined]
     assert 1 + 16 + 2 + 64 + 128 == last.held_below()
     first.holds = 0
     assert 18 == nested.outbound.held_below()
+
+
+def test_held_below_tells_whether_any_stage_says_what_it_holds() -> None:
+    """A shareable one always holds nothing, so from it nobody learns anything."""
+
+    class Shared(In):
+        shareable = True
+        holds = 0
+
+    unsure, sure = In(), In()
+    Engine(Shared() | Holds(None) | unsure | Holds(0) | sure)
+    assert unsure.held_below() is None
+    assert 0 == sure.held_below()
 
 
 def test_input_is_paused_while_a_stage_wants_none() -> None:
@@ -931,7 +944,7 @@ def test_input_is_paused_while_a_stage_wants_none() -> None:
 
 
 def test_outside_a_pipeline_a_stage_asks_nobody() -> None:
-    assert 0 == In().held_below()
+    assert In().held_below() is None
     assert not In().input_paused()
     assert In().holds is None
 

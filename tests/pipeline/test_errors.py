@@ -13,6 +13,7 @@ from pipeline import (
     FrameTooLongError,
     HalfCloseError,
     IncompleteFrameError,
+    LimitError,
     PipelineError,
     StageInUseError,
     StageReturnError,
@@ -30,6 +31,7 @@ from pipeline import (
         (SurgeryError, (PipelineError,)),
         (HalfCloseError, (PipelineError,)),
         (StageTimeoutError, (PipelineError, TimeoutError)),
+        (LimitError, (PipelineError,)),
         (FrameError, (PipelineError,)),
         (FrameTooLongError, (FrameError,)),
         (IncompleteFrameError, (FrameError,)),
@@ -61,7 +63,12 @@ def test_frame_errors_carry_their_numbers_and_bytes() -> None:
 
 @pytest.mark.parametrize(
     "error",
-    [FrameTooLongError("m", limit=5, size=7), IncompleteFrameError("m", leftover=b"ab"), StageTimeoutError("m")],
+    [
+        FrameTooLongError("m", limit=5, size=7),
+        IncompleteFrameError("m", leftover=b"ab"),
+        LimitError("m", limit=5, size=6),
+        StageTimeoutError("m"),
+    ],
 )
 def test_errors_go_from_process_to_process(error: Exception) -> None:
     """A pool of workers hands on what they raised, whole."""

@@ -11,9 +11,13 @@ import trio
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
+    CountLimit,
     DelimiterFramer,
     Filter,
+    FrameTimeout,
+    Heartbeat,
     HexDump,
+    IdleTimeout,
     Intercept,
     JSONCodec,
     JSONDecoder,
@@ -26,8 +30,10 @@ from stages import (
     Meter,
     NetstringFramer,
     PcapTap,
+    RateLimit,
     Recorder,
     Replayed,
+    SizeLimit,
     StructCodec,
     Tap,
     TextCodec,
@@ -141,3 +147,11 @@ def replay_gives_what_the_client_gets() -> None:
     assert_type(orders.received, list[Order])
     assert_type(replay("x", number).received, list[int])
     assert_type(replay("x", Tap(print)), Replayed[Any])
+
+
+def limits_are_transparent(stream: trio.abc.Stream) -> None:
+    limits = RateLimit(bytes_per_s=65536) | IdleTimeout(60) | CountLimit(1000, direction="inbound")
+    assert_type(limits | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
+    chain = LineFramer() | FrameTimeout(10) | SizeLimit(1000) | TextCodec() | Heartbeat(20, lambda: "ping")
+    assert_type(chain, Duplex[BytesLike, str, str, bytes])
+    assert_type(Pipeline(stream, limits | chain), Pipeline[str, str])
