@@ -16,6 +16,7 @@ from .framing import (
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
 from .taps import (
+    ChannelTap,
     Filter,
     HexDump,
     Intercept,
@@ -33,6 +34,7 @@ from .taps import (
 )
 
 __all__ = [
+    "ChannelTap",
     "CountLimit",
     "DelimiterFramer",
     "Filter",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._channel_tap import ChannelTap
 from ._filter import Filter
 from ._hex_dump import HexDump
 from ._intercept import Intercept
@@ -15,6 +16,7 @@ from ._replay import Replayed, replay
 from ._tap import Tap
 
 __all__ = [
+    "ChannelTap",
     "Filter",
     "HexDump",
     "Intercept",

@@ -138,6 +138,7 @@ class _Capture:
 class _PcapTapHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     is_tap = True
+    holds = 0
     direction: ClassVar[str]
 
     def __init__(self, capture: _Capture) -> None:

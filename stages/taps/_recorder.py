@@ -91,6 +91,7 @@ class _Session:
 class _RecorderHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     is_tap = True
+    holds = 0
     direction: ClassVar[str]
 
     def __init__(self, session: _Session) -> None:

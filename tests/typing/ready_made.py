@@ -11,6 +11,7 @@ import trio
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
+    ChannelTap,
     CountLimit,
     DelimiterFramer,
     Filter,
@@ -110,6 +111,9 @@ def taps_and_filters_are_transparent() -> None:
     assert_type(meter.snapshot().inbound, Traffic)
     assert_type(Recorder("x") | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(PcapTap("x", server_side=True) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
+    copies, _ = trio.open_memory_channel[tuple[str, str]](10)
+    assert_type(TextCodec() | ChannelTap(copies), Duplex[BytesLike, str, str, bytes])
+    assert_type(ChannelTap(copies).dropped, int)
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 

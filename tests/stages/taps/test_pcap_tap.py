@@ -194,6 +194,7 @@ def test_it_declares_that_it_is_a_tap(tmp_path: Path) -> None:
     for half in (tap.inbound, tap.outbound):
         assert half
         assert half.is_tap
+        assert 0 == half.holds
         assert not half.shareable
         assert half.keeps_outbound_state is False
         assert [b"1"] == half.unread([b"1"])
