@@ -262,6 +262,9 @@ class Driver(Writing):
                 self.news.hurry(lambda: self.engine.deadline)
             if not self.engine.sending:
                 break
+            if merge:
+                merge = False  # what went through before does not wait with it
+                continue
             await self._pass_gate()
         error = self.engine.take_send_error()
         if error is not None:  # while this task waited, or by an END in its way

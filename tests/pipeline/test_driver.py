@@ -367,6 +367,29 @@ async def test_a_gate_opened_by_a_timer_after_inbound_broke() -> None:
         await three_paced(pipeline)
 
 
+@pytest.mark.parametrize("merge_writes", [True, False])
+async def test_what_was_merged_does_not_wait_at_a_gate_with_the_next_item(merge_writes: bool) -> None:
+    """Also where nobody could read meanwhile, and so write it."""
+    here, there = trio.testing.memory_stream_pair()
+    times: list[float] = []
+
+    async def peer() -> None:
+        async for _ in there:
+            times.append(trio.current_time() - start)
+
+    async with (
+        trio.open_nursery() as nursery,
+        Pipeline(here, Lines() | Paced(), merge_writes=merge_writes) as pipeline,
+    ):
+        start = trio.current_time()
+        nursery.start_soon(peer)
+        await there.send_eof()
+        with pytest.raises(trio.EndOfChannel):
+            await pipeline.receive()
+        await pipeline.send_many([b"1", b"2", b"3"])
+    assert [0, 1, 2] == pytest.approx(times)
+
+
 async def test_a_handshake_joins_client_and_server() -> None:
     """Entering ends when both are ready; what is sent then arrives."""
     here, there = trio.testing.memory_stream_pair()
