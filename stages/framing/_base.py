@@ -107,9 +107,9 @@ class InboundFramer(Inbound[BytesLike, bytes]):
         """End of the stream: what is left of an unfinished frame is an error, the last frame, or dropped."""
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        return self._end()
+        return self._end_of_stream()
 
-    def _end(self) -> Result[bytes]:
+    def _end_of_stream(self) -> Result[bytes]:
         # Of a frame that is being dropped, what is still here depends on how the stream was cut.
         leftover, self._tail = b"" if self._skipping else bytes(self._tail), bytearray()
         if not leftover and not self._skipping:

@@ -221,15 +221,15 @@ class DelimiterInbound(InboundFramer):
         stop = len(data) if self._ended else marks.begun(data, at)
         return (start, behind) if behind and start < stop else (stop, 0)
 
-    def _end(self) -> Result[bytes]:
+    def _end_of_stream(self) -> Result[bytes]:
         if not self._marks.nested:
-            return super()._end()
+            return super()._end_of_stream()
         return self._cut_what_waited()
 
     def _cut_what_waited(self) -> Iterator[bytes]:
         self._ended = True
         yield from self._carefully(bytes(self._tail))
-        yield from super()._end()  # type: ignore[misc]  # it never replies
+        yield from super()._end_of_stream()  # type: ignore[misc]  # it never replies
 
     def _last(self, leftover: bytes) -> Result[bytes]:
         if len(leftover) <= self._max_bytes:
