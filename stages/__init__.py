@@ -8,10 +8,12 @@ from __future__ import annotations
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec, ZlibCodec
 from .framing import (
     DelimiterFramer,
+    FixedFramer,
     JSONFramer,
     LengthFramer,
     LineFramer,
     NetstringFramer,
+    Rechunk,
     VarintFramer,
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
@@ -38,6 +40,7 @@ __all__ = [
     "CountLimit",
     "DelimiterFramer",
     "Filter",
+    "FixedFramer",
     "FrameTimeout",
     "Heartbeat",
     "HexDump",
@@ -56,6 +59,7 @@ __all__ = [
     "NetstringFramer",
     "PcapTap",
     "RateLimit",
+    "Rechunk",
     "Recorder",
     "Replayed",
     "SizeLimit",

@@ -7,10 +7,21 @@ however the stream was cut.
 from __future__ import annotations
 
 from ._delimiter import DelimiterFramer
+from ._fixed import FixedFramer
 from ._json import JSONFramer
 from ._length import LengthFramer
 from ._line import LineFramer
 from ._netstring import NetstringFramer
+from ._rechunk import Rechunk
 from ._varint import VarintFramer
 
-__all__ = ["DelimiterFramer", "JSONFramer", "LengthFramer", "LineFramer", "NetstringFramer", "VarintFramer"]
+__all__ = [
+    "DelimiterFramer",
+    "FixedFramer",
+    "JSONFramer",
+    "LengthFramer",
+    "LineFramer",
+    "NetstringFramer",
+    "Rechunk",
+    "VarintFramer",
+]

@@ -15,6 +15,7 @@ from stages import (
     CountLimit,
     DelimiterFramer,
     Filter,
+    FixedFramer,
     FrameTimeout,
     Heartbeat,
     HexDump,
@@ -32,6 +33,7 @@ from stages import (
     NetstringFramer,
     PcapTap,
     RateLimit,
+    Rechunk,
     Recorder,
     Replayed,
     SizeLimit,
@@ -76,6 +78,7 @@ def framers_give_bytes() -> None:
 
 def framers_take_all_kinds_of_bytes_and_give_bytes() -> None:
     assert_type(DelimiterFramer(b"\0", max_bytes=10) | TextCodec(), Duplex[BytesLike, str, str, bytes])
+    assert_type(Rechunk(1000) | FixedFramer(188, at_eof="drop"), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 
 def number_of(order: Order) -> int:
