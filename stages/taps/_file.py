@@ -24,7 +24,8 @@ class TapFile:
 
     Raises:
         TypeError: at once: the path is no path.
-        FileNotFoundError: at once: there is no such directory.
+        FileNotFoundError: at once: the directory that it is to be in does not exist.
+        IsADirectoryError: at once: the path is a directory itself.
     """
 
     def __init__(self, stage: str, path: str | os.PathLike[str], *, strict: bool) -> None:
@@ -34,6 +35,8 @@ class TapFile:
         directory = os.path.dirname(self.path)  # noqa: PTH120
         if not os.path.isdir(directory):  # noqa: PTH112
             raise FileNotFoundError(f"{stage}: there is no directory {directory!r}; make it first: os.makedirs(...)")
+        if os.path.isdir(self.path):  # noqa: PTH112
+            raise IsADirectoryError(f"{stage}: {self.path!r} is a directory; name a new file in it for each session")
         self.size = 0
         self.over = False  # nothing more will be written
         self._stage, self._strict = stage, strict

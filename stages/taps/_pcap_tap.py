@@ -44,7 +44,7 @@ class PcapTap(Passthrough):
 
     Raises:
         TypeError: at once: the path is none. In a running pipeline: an item is not bytes; it did not pass.
-        FileNotFoundError: at once: there is no such directory.
+        FileNotFoundError, IsADirectoryError: at once: no file of that name can be.
         ValueError: at once: an address is no IPv4 address and port, both are the same, or max_bytes is below 1.
         OSError: with `strict`, from this item on: it could not be written, or the file was there before.
     """

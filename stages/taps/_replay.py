@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeAlias, TypeVar, overload
 
 from pipeline import END, NEED_INPUT, Duplex, Engine, Inbound, Outbound, Passthrough, Waiting
@@ -30,9 +30,9 @@ class Replayed(Generic[ClientIn]):
         recorded: what went to the wire then, one entry per item, to compare `sent` with.
     """
 
-    received: list[ClientIn] = field(default_factory=list)
-    sent: list[Any] = field(default_factory=list)
-    recorded: list[bytes] = field(default_factory=list)
+    received: list[ClientIn]
+    sent: list[Any]
+    recorded: list[bytes]
 
 
 @overload
@@ -112,7 +112,7 @@ class _Player:
     """The chain, with the recording at its wire end and `answer` at the client's."""
 
     def __init__(self, stage: AnyChain, answer: Callable[[Any], Iterable[Any]] | None) -> None:
-        self.result = Replayed[Any]()
+        self.result = Replayed[Any]([], [], [])
         self._answer = answer
         self._now: float | None = None
         self._unsent: deque[Any] = deque()  # what the client sent while a stage was not ready

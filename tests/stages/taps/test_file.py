@@ -141,6 +141,7 @@ def test_it_may_be_ended_in_the_middle(tmp_path: Path, caplog: pytest.LogCapture
     [
         (None, TypeError, r"Recorder\('x'\): the path must be a str or a Path, not NoneType"),
         ("no/such/x", FileNotFoundError, r"Recorder\('x'\): there is no directory '.*/no/such'; make it first"),
+        ("/", IsADirectoryError, r"Recorder\('x'\): '/' is a directory; name a new file in it for each session"),
     ],
 )
 def test_a_wrong_path_is_refused_at_once(path: Any, error: type[Exception], message: str) -> None:

@@ -44,6 +44,13 @@ def test_cut_at_any_byte_all_whole_lines_are_read(tmp_path: Path) -> None:
         assert RECORDS[: data[:size].count(b"\n")] == read(tmp_path / "x", data[:size])
 
 
+def test_cut_at_any_byte_behind_what_was_set_aside(tmp_path: Path) -> None:
+    (tmp_path / "x.1").write_bytes(b"".join(LINES[:2]))
+    data = b"".join(LINES[2:])
+    for size in range(len(data) + 1):
+        assert RECORDS[: 2 + data[:size].count(b"\n")] == read(tmp_path / "x", data[:size])
+
+
 def test_what_was_set_aside_comes_first(tmp_path: Path) -> None:
     (tmp_path / "x.1").write_bytes(b"".join(LINES[:2]))
     assert RECORDS == read(tmp_path / "x", *LINES[2:])
