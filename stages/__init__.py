@@ -5,7 +5,7 @@ Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`.
 
 from __future__ import annotations
 
-from .codecs import JSONCodec, JSONDecoder, JSONEncoder, StructCodec, TextCodec, ZlibCodec
+from .codecs import JSONCodec, JSONDecoder, JSONEncoder, MessagePackCodec, StructCodec, TextCodec, ZlibCodec
 from .framing import (
     DelimiterFramer,
     FixedFramer,
@@ -54,6 +54,7 @@ __all__ = [
     "LineFramer",
     "Logger",
     "Map",
+    "MessagePackCodec",
     "Meter",
     "MeterSnapshot",
     "NetstringFramer",

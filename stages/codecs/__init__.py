@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from ._json import JSONCodec, JSONDecoder, JSONEncoder
+from ._msgpack import MessagePackCodec
 from ._struct import StructCodec
 from ._text import TextCodec
 from ._zlib import ZlibCodec
 
-__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "StructCodec", "TextCodec", "ZlibCodec"]
+__all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder", "MessagePackCodec", "StructCodec", "TextCodec", "ZlibCodec"]

@@ -29,6 +29,7 @@ from stages import (
     LineFramer,
     Logger,
     Map,
+    MessagePackCodec,
     Meter,
     NetstringFramer,
     PcapTap,
@@ -94,6 +95,11 @@ def records(chunks: Inbound[bytes, bytearray]) -> None:
     chain = LengthFramer() | StructCodec(">HI")
     assert_type(chain, Duplex[BytesLike, tuple[Any, ...], Sequence[Any], bytes])
     assert_type(chunks | StructCodec(">H"), Duplex[bytes, tuple[Any, ...], Sequence[Any], bytes])
+
+
+def values_without_a_framer() -> None:
+    assert_type(MessagePackCodec(), MessagePackCodec[Any])
+    assert_type(ZlibCodec() | MessagePackCodec(Order), Duplex[BytesLike, Order, Order, bytes])
 
 
 def compressed() -> None:

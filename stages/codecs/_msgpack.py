@@ -1,0 +1,329 @@
+"""MessagePack: `MessagePackCodec`, a framer and a codec in one, as its values say where they end.
+
+The format is https://github.com/msgpack/msgpack/blob/master/spec.md. msgspec decodes one value whose end is known;
+where that is, is found here. No stack is needed for it: how many values are to come is a number, which a container
+adds its items to and each value takes one from. Nothing is allocated for what a header announces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, overload
+
+from typing_extensions import TypeVar
+
+from pipeline import (
+    CorruptFrameError,
+    Duplex,
+    FrameError,
+    FrameTooLongError,
+    Inbound,
+    IncompleteFrameError,
+    Outbound,
+    Result,
+)
+
+from .._arguments import check_size
+from .._bytes import BytesLike, as_bytes
+
+__all__ = ["MessagePackCodec"]
+
+T = TypeVar("T")
+_DEFAULT_BYTES: Final = 1048576
+
+
+class MessagePackCodec(Duplex[BytesLike, T, T, bytes]):
+    r"""Decode a stream of MessagePack values inbound, encode outbound; no framer is needed.
+
+    in:  b"\x81\xa2i"  b"d\x01\xc0"        out:  {"id": 1}  None
+
+    Needs the extra `penstock[msgspec]`.
+
+    Args:
+        type: what the values are, as msgspec knows types: a `msgspec.Struct`, a dataclass, `list[int]`, a
+            union of tagged structs … Then values are checked and are of that type. None: any value.
+        max_bytes: the longest value accepted, as it is encoded; outbound, too.
+
+    Raises:
+        ValueError: a value is no right one (a string that is no UTF-8, nested too deeply) or not of the type. It is
+            over, and where the next one begins is known, so `recover` can go on. Outbound: the value
+            cannot be MessagePack (an integer of more than 64 bits); nothing is written.
+        TypeError: outbound, an object of a type that msgspec cannot encode; nothing is written.
+        FrameTooLongError: as soon as a value is certain to be over `max_bytes`: from the length of a string, or the
+            number of items, that it announces. Inbound stays failed. Outbound refuses such a value, and goes on.
+        CorruptFrameError: the byte 0xc1, which MessagePack never uses. Inbound stays failed.
+        IncompleteFrameError: the stream ended inside a value; `leftover` has its bytes.
+        ImportError: msgspec is not there.
+    """
+
+    @overload
+    def __init__(self: MessagePackCodec[Any], type: None = None, *, max_bytes: int = ...) -> None: ...
+    @overload
+    def __init__(self, type: type[T], *, max_bytes: int = ...) -> None: ...
+    @overload
+    def __init__(self: MessagePackCodec[Any], type: object, *, max_bytes: int = ...) -> None: ...
+    def __init__(self, type: Any = None, *, max_bytes: int = _DEFAULT_BYTES) -> None:  # noqa: A002 - as in JSONCodec
+        check_size("MessagePackCodec", "max_bytes", max_bytes, default=_DEFAULT_BYTES)
+        msgpack = _msgpack()
+        decoder = msgpack.Decoder() if type is None else msgpack.Decoder(type)
+        super().__init__(
+            MessagePackInbound(decoder.decode, max_bytes), MessagePackOutbound(msgpack.Encoder().encode, max_bytes)
+        )
+
+
+def _msgpack() -> Any:
+    try:
+        import msgspec  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError("MessagePackCodec needs msgspec: pip install 'penstock[msgspec]'") from error
+    return msgspec.msgpack
+
+
+# What the first byte of a value says. Of its length: all of it where it is known, else that of the header.
+_LENGTH: Final = [
+    *[1] * 0xA0,  # small numbers; maps and arrays of up to 15 items
+    *range(1, 33),  # strings of up to 31 bytes
+    *[1, 1, 1, 1],  # nil, 0xc1, false, true
+    *[2, 3, 5],  # bytes
+    *[3, 4, 6],  # ext: length and type
+    *[5, 9, 2, 3, 5, 9, 2, 3, 5, 9],  # floats, unsigned and signed numbers
+    *[3, 4, 6, 10, 18],  # ext of a fixed length
+    *[2, 3, 5],  # strings
+    *[3, 5, 3, 5],  # arrays, maps
+    *[1] * 32,  # small negative numbers
+]
+# Of how many more values are to come, itself taken off.
+_MORE: Final = [
+    *[-1] * 0x80,
+    *range(-1, 31, 2),
+    *range(-1, 15),
+    *[-1] * 0x60,
+]
+# Where the header goes on with a length in bytes, or a number of items: how many bytes that has.
+_FIELD: Final = {
+    # bytes, ext, strings, arrays and maps
+    **dict(zip((0xC4, 0xC5, 0xC6, 0xC7, 0xC8, 0xC9), (1, 2, 4, 1, 2, 4), strict=True)),
+    **dict(zip((0xD9, 0xDA, 0xDB, 0xDC, 0xDD, 0xDE, 0xDF), (1, 2, 4, 2, 4, 2, 4), strict=True)),
+}
+# And for items: how many values one is.
+_ITEM: Final = {0xDC: 1, 0xDD: 1, 0xDE: 2, 0xDF: 2}
+_NEVER_USED: Final = 0xC1
+# What needs a second look: the bytes of _FIELD, and the one that is never used.
+_PLAIN: Final = [byte not in _FIELD and byte != _NEVER_USED for byte in range(256)]
+
+
+class _Scan:
+    """How far the unfinished value was looked at."""
+
+    __slots__ = ("_max_bytes", "_seen", "_to_come")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self.restart()
+
+    def restart(self) -> None:
+        self._seen = 0  # bytes of it that need not be looked at again; may be more than there are
+        self._to_come = 1  # values
+
+    def end(self, data: bytes | bytearray, start: int) -> int | None:
+        """Where the value ends that begins at `start`, or None: not in `data`.
+
+        Raises:
+            FrameTooLongError: it is over the limit.
+            CorruptFrameError: it is none.
+        """
+        at, to_come = start + self._seen, self._to_come
+        size, most = len(data), start + self._max_bytes
+        while to_come and at < size:
+            byte = data[at]
+            behind = at + _LENGTH[byte]
+            left = to_come + _MORE[byte]
+            if behind + left > most:  # each value that is to come has at least one byte
+                self._too_long(behind + left - start)
+            if not _PLAIN[byte]:
+                if behind > size or byte == _NEVER_USED:
+                    _check_used(byte)
+                    break
+                field = int.from_bytes(data[at + 1 : at + 1 + _FIELD[byte]], "big")
+                if byte in _ITEM:
+                    left += field * _ITEM[byte]
+                else:
+                    behind += field
+                if behind + left > most:
+                    self._too_long(behind + left - start)
+            at, to_come = behind, left
+        if to_come or at > size:
+            self._seen, self._to_come = at - start, to_come
+            return None
+        self.restart()
+        return at
+
+    def _too_long(self, size: int) -> None:
+        raise FrameTooLongError(
+            f"MessagePackCodec: a value of at least {size} bytes is over the limit, max_bytes={self._max_bytes}. "
+            f"Raise max_bytes if it is a right one",
+            limit=self._max_bytes,
+            size=size,
+        )
+
+
+def _check_used(byte: int) -> None:
+    if byte == _NEVER_USED:
+        raise CorruptFrameError(
+            "MessagePackCodec: the byte 0xc1, which MessagePack never uses, where a value should begin. Does the peer "
+            "send something else, or another framing?"
+        )
+
+
+class MessagePackInbound(Inbound[BytesLike, T]):
+    """The inbound half of `MessagePackCodec`: bytes cut anywhere in, values out."""
+
+    name = "MessagePackCodec.inbound"
+
+    def __init__(self, decode: Callable[[bytes], T], max_bytes: int) -> None:
+        self._decode, self._max_bytes = decode, max_bytes
+        self._scan = _Scan(max_bytes)
+        self._tail = bytearray()  # the unfinished value
+        # What the last results come from, and up to where they were given.
+        self._source, self._at = b"", 0
+        self._end: int | None = None  # of the first value in there, where it was found already
+        self._failure: FrameError | None = None
+
+    def process_sync(self, data: BytesLike, /) -> Result[T]:
+        """Decode the values that end in `data`.
+
+        Raises:
+            ValueError: a value is no right one; the values after it come all the same.
+            FrameError: when the values before it were taken; the stage stays failed.
+        """
+        if type(data) is not bytes:
+            data = as_bytes("MessagePackCodec", data)
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if self._at < len(self._source):  # nobody asked for the rest, after a value that was no right one
+            data, self._source, self._at = self._source[self._at :] + data, b"", 0
+        if self._tail:
+            self._tail += data
+            if (end := self._end_in(self._tail, 0)) is None:
+                return ()
+            data, self._tail = bytes(self._tail), bytearray()
+            self._source, self._at, self._end = data, 0, end
+            return _Values(self)
+        self._source, self._at, self._end = data, 0, None
+        if 0 < len(data) <= self._max_bytes:
+            try:
+                # Mostly, what comes at once is one value.
+                value = self._decode(data)
+            except Exception:
+                return _Values(self)  # which tells it, when the values before it were taken
+            self._at = len(data)
+            return [value]
+        return _Values(self)
+
+    async def finish(self) -> Result[T]:
+        """End of the stream: an unfinished value is an error."""
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+        if self._at < len(self._source):
+            return self._last()
+        self._check_end()
+        return ()
+
+    def unread(self, outputs: Iterable[Any], /) -> Iterable[bytes] | None:
+        """Give back the bytes after the last value taken; None after an error of the framing."""
+        if self._failure is not None:
+            return None
+        rest = self._source[0 if list(outputs) else self._at :] or bytes(self._tail)
+        self._tail, self._source, self._at = bytearray(), b"", 0
+        self._scan.restart()
+        return [rest] if rest else []
+
+    @property
+    def holds(self) -> int:
+        """Bytes of an unfinished value, or not decoded yet."""
+        return len(self._tail) + len(self._source) - self._at
+
+    def next_value(self) -> T:
+        """The next of the values that have ended; StopIteration: there is no more."""
+        end, self._end = self._end or self._end_in(self._source, self._at), None
+        if end is None:
+            self._tail = bytearray(self._source[self._at :])
+            self._source, self._at = b"", 0
+            raise StopIteration
+        data, self._at = self._source[self._at : end], end
+        try:
+            return self._decode(data)
+        except RecursionError:
+            problem = "the value is nested too deeply"
+        except Exception as error:
+            problem = str(error)
+        dots = "..." if len(data) > 40 else ""
+        raise ValueError(f"MessagePackCodec: {problem}: {data[:40]!r}{dots}")
+
+    def _end_in(self, data: bytes | bytearray, start: int) -> int | None:
+        try:
+            return self._scan.end(data, start)
+        except FrameError as error:
+            self._failure, self._source, self._at = error, b"", 0
+            self._tail.clear()
+            raise
+
+    def _last(self) -> Iterator[T]:
+        yield from _Values(self)
+        self._check_end()
+
+    def _check_end(self) -> None:
+        if self._tail:
+            raise IncompleteFrameError(
+                f"MessagePackCodec: the stream ended {len(self._tail)} bytes into a value", leftover=bytes(self._tail)
+            )
+
+
+class _Values(Iterator[T]):
+    """The values, lazily; no generator, which would be over with the first one that is no right one."""
+
+    def __init__(self, inbound: MessagePackInbound[T]) -> None:
+        self._next = inbound.next_value
+
+    def __next__(self) -> T:
+        return self._next()
+
+
+class MessagePackOutbound(Outbound[T, bytes]):
+    """The outbound half of `MessagePackCodec`; holds nothing."""
+
+    name = "MessagePackCodec.outbound"
+    holds = 0
+    shareable = True
+    keeps_outbound_state = False
+
+    def __init__(self, encode: Callable[[T], bytes], max_bytes: int) -> None:
+        self._encode, self._max_bytes = encode, max_bytes
+
+    def process_sync(self, value: T, /) -> Result[bytes]:
+        """Encode one value.
+
+        Raises:
+            TypeError: msgspec cannot encode such an object; nothing is written.
+            ValueError: MessagePack has no such value; nothing is written.
+            FrameTooLongError: it is over `max_bytes`; nothing is written.
+        """
+        try:
+            data = self._encode(value)
+        except RecursionError:
+            raise ValueError("MessagePackCodec: the value is nested too deeply, or contains itself") from None
+        except TypeError as error:
+            raise TypeError(
+                f"MessagePackCodec: {error}. Make it of dicts, lists, strings and numbers first, as with "
+                f"Map(outbound=...), or let its class be a dataclass or msgspec.Struct"
+            ) from error
+        except Exception as error:
+            raise ValueError(f"MessagePackCodec: {error}") from error
+        if len(data) > self._max_bytes:
+            raise FrameTooLongError(
+                f"MessagePackCodec: a value of {len(data)} bytes is over the limit, max_bytes={self._max_bytes}; "
+                f"nothing was written",
+                limit=self._max_bytes,
+                size=len(data),
+            )
+        return [data]
