@@ -311,8 +311,15 @@ def places_of(chain: object) -> list[Place]:
 def join(left: object, right: object) -> Any:
     """`left | right`: flat, so that joining is associative; checked, so that a mistake shows where it is made."""
     parts = (*_parts_of(left), *_parts_of(right))
-    pieces = [place.piece for place in places_of(PassthroughChain(parts))]
-    directed = [piece for piece in pieces if not isinstance(piece, Passthrough)]
+    places_of(PassthroughChain(parts))
+    return chain_of(parts)
+
+
+def chain_of(parts: tuple[Any, ...]) -> Any:
+    """The chain of pieces that are known to be right."""
+    if len(parts) == 1:
+        return parts[0]
+    directed = [piece for piece in parts if not isinstance(piece, Passthrough)]
     if not directed:
         return PassthroughChain(parts)
     if all(isinstance(piece, Inbound) for piece in directed):

@@ -25,13 +25,13 @@ from typing import Any, Generic, Literal
 
 from typing_extensions import TypeVar
 
-from ._chain import Duplex, Inbound, Outbound, Passthrough, claim, places_of
+from ._chain import Duplex, Inbound, Outbound, Passthrough, chain_of, claim, places_of
 from ._errors import PipelineError
 from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
 from ._outgoing import WRITE_BYTES, ClientOut, Outgoing, refuse_marks
 from ._slot import Slot
 from ._stage import END, End, Stage
-from ._wiring import held_below, wire_up
+from ._wiring import Seat, connect, held_below, take_seat
 
 __all__ = ["WRITE_BYTES", "Engine"]
 
@@ -68,8 +68,8 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
     ) -> None:
         if max_reply_bytes < 1:
             raise ValueError(f"max_reply_bytes is {max_reply_bytes}; a reply needs room: give 1 or more")
-        self._places = places_of(chain)
-        inbound, outbound = wire_up(self._places)
+        self.seats = [take_seat(place) for place in places_of(chain)]
+        inbound, outbound = connect(self.seats)
         self._inbound = Flow(inbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
         self._outbound = Flow(outbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
         self._inbound.other, self._outbound.other = self._outbound, self._inbound
@@ -78,14 +78,10 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.on_news: Callable[[], None] = lambda: None
         self.inbound_error: BaseException | None = None
         self._clock = clock
-        self._slots = sorted(inbound + outbound, key=lambda slot: slot.place.number)
-        self._timed = [slot for slot in self._slots if slot.timed]
-        self._polled = [slot for slot in inbound if slot.polls]
-        self._gates = [half for slot in outbound for half in slot.gates]
         self._starting: deque[Slot] | None = None
         self._input_ended = False
-        for place in self._places:
-            claim(place, clock, self._held_below, self._is_paused)
+        self._note_slots()
+        self.claim(self.seats)
 
     # ---- state
 
@@ -258,6 +254,29 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.inbound_error = self.inbound_error or error
         self._inbound.break_off(self.inbound_error)
 
+    # ---- while the chain is changed
+
+    def claim(self, seats: list[Seat]) -> None:
+        """Their stages belong to this engine from now on."""
+        for seat in seats:
+            claim(seat.place, self._clock, self._held_below, self._is_paused)
+
+    def reseat(self, seats: list[Seat]) -> None:
+        """Go on with other pieces; what waits at those that are gone goes on from where they were."""
+        inbound, outbound = connect(seats)
+        self.seats = seats
+        self._inbound.reseat(inbound)
+        self._outbound.reseat(outbound)
+        self.chain = chain_of(tuple(seat.place.piece for seat in seats))
+        self._note_slots()
+        self._tell_news()
+
+    def _note_slots(self) -> None:
+        self._slots = [slot for seat in self.seats for slot in seat.slots]
+        self._timed = [slot for slot in self._slots if slot.timed]
+        self._polled = [slot for slot in self._inbound.slots if slot.polls]
+        self._gates = [half for slot in self._outbound.slots for half in slot.gates]
+
     # ---- inside
 
     def _begin(self, *, never_wait: bool) -> Any:
@@ -309,7 +328,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
 
     def _describe(self, slot: Slot) -> str:
         direction = "inbound" if slot.flow is self._inbound else "outbound"
-        where = f"stage {slot.place.number} of {len(self._places)}"
+        where = f"stage {slot.place.number} of {len(self.seats)}"
         try:
             chain = repr(self.chain)
         except Exception as error:  # a stage's own __repr__; what is being described matters more

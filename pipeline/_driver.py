@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import trio
 
@@ -31,6 +31,14 @@ MAX_PARKED_ITEMS: Final = 64
 MAX_PARKED_BYTES: Final = 65536
 
 
+class HasReady(Protocol):
+    """What a handshake is driven for."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is over."""
+
+
 class Driver(Writing):
     """An engine on a wire.
 
@@ -44,6 +52,7 @@ class Driver(Writing):
         super().__init__(engine, wire, merge_writes=merge_writes)
         self.parked: deque[Any] = deque()  # items that came out while nobody received
         self.driving = False  # somebody drives inbound
+        self.changing = False  # the chain is being changed: nobody else is to begin to drive
         self.reads = 0  # how often the transport gave something
         self.eof_read = False
         self._parked_bytes = 0
@@ -60,14 +69,14 @@ class Driver(Writing):
 
     async def on_deadline(self) -> None:
         """A deadline passed while this task waited for something else, and nobody else looks after it."""
-        if not self.driving:
+        if not (self.driving or self.changing):
             with self.drives_inbound():
                 await self._judge_deadline()
                 await self.park_what_is_there()
 
     def _deadline(self) -> float | None:
         """What a task that waits has to look after; with no room to park, input could not be read first."""
-        if not self.engine.timed or self.driving or self.park_is_full:
+        if not self.engine.timed or self.driving or self.changing or self.park_is_full:
             return None
         return self.engine.deadline
 
@@ -107,11 +116,15 @@ class Driver(Writing):
         """Begin: ends when every stage is ready, or an item for the client is there."""
         await self.news.until_closed(self.wire.enter)
         self.engine.start()
+        await self.settle(self.engine)
+
+    async def settle(self, of: HasReady) -> None:
+        """Drive inbound until all is ready, or an item for the client is there."""
         item: Any = NEED_INPUT
         while item is NEED_INPUT:
             with self.drives_inbound():
                 item = await self.look()
-                if item is NEED_INPUT and self.engine.ready:
+                if item is NEED_INPUT and of.ready:
                     if not await self.flush_now():
                         return
                     await self._flush_or_read(until_flushed=True)
@@ -128,6 +141,10 @@ class Driver(Writing):
                 break
             self.park(item)
         await self.flush_now()
+
+    def count_parked(self) -> None:
+        """Take note that what was parked may have gone back into the chain."""
+        self._parked_bytes = sum(map(size_of, self.parked))
 
     def park(self, item: Any) -> None:
         """Keep an item for the next receive."""
@@ -158,6 +175,10 @@ class Driver(Writing):
             await self._flush_or_read(until_flushed=False)
         else:
             await self._read()
+
+    def interrupt(self) -> None:
+        """Let whoever waits for input look again."""
+        self._interrupt()
 
     def drain(self) -> None:
         """From now on, input counts as ended wherever nothing has begun."""

@@ -15,7 +15,6 @@ event loop. The loop is `Flow.advance`; it keeps these promises:
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from ._call import Waiting, call, cut, fail, raise_failure, returned
@@ -56,12 +55,10 @@ _NOTHING: Final = Mark.NOTHING
 class Flow(Stock):
     """The stages of one direction in the order of the flow, and the items on their way through them."""
 
-    def __init__(
-        self, slots: list[Slot], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
-    ) -> None:
-        super().__init__(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+    def _seat(self, slots: list[Slot]) -> None:
         for slot in slots:
             slot.flow = self
+        super()._seat(slots)
 
     # ---- through
 
@@ -116,7 +113,7 @@ class Flow(Stock):
             try:
                 result = slot.sync(out)
                 if type(result) is list and len(result) == 1:
-                    out = result[0]
+                    out, slot.listed = result[0], 1
                     continue
                 slot.results = results_of(slot.stage, "process_sync", result)
             except BaseException as error:

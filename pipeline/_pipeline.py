@@ -9,27 +9,31 @@ Rules for this file: the public face only. What runs is `_core.Engine`; who runs
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
 
 import trio
 from typing_extensions import TypeVar
 
 from ._call import Waiting
 from ._chain import Duplex, Inbound, Outbound, Passthrough
+from ._changing import change
 from ._closing import close
 from ._core import Engine
 from ._driver import NOTHING, Driver
 from ._flow import NEED_INPUT, WOULD_WAIT, Mark, NeedInput
 from ._stage import END, End
 from ._stream import HalfCloseablePipelineStream, PipelineStream
+from ._surgery import Cut, Leftover, check_leftover, insertion, replacement
 from ._transport import Transport, Wire
 
 Received = TypeVar("Received", covariant=True, default=Any)
 Sent = TypeVar("Sent", contravariant=True, default=Any)
 
 T = TypeVar("T")
+Piece: TypeAlias = Duplex[Any, Any, Any, Any] | Inbound[Any, Any] | Outbound[Any, Any] | Passthrough
 
 _NO_ITEMS: Final = frozenset((NeedInput, Mark, End, Waiting))
 YIELD_AFTER: Final = 1000
@@ -278,7 +282,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 error, self._late_error = self._late_error, None
                 raise error
             self._news.check_open()
-            if driver.driving:
+            if driver.driving or driver.changing:
                 await self._news.wait()
                 continue
             with driver.drives_inbound():
@@ -316,7 +320,14 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     def _is_calm(self) -> bool:
         """Whether items can be taken one after the other until something changes."""
         driver, engine = self._driver, self._engine
-        if self._receiving or driver.driving or driver.parked or self._news.closed or engine.owes_replies:
+        if (
+            self._receiving
+            or driver.driving
+            or driver.changing
+            or driver.parked
+            or self._news.closed
+            or engine.owes_replies
+        ):
             return False
         if not engine.quicken():
             return False
@@ -475,6 +486,93 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             ) from self._engine.outbound_error
         if not self._engine.takes_sends:
             raise trio.ClosedResourceError("outbound has ended: nothing can be sent after send_eof() or END")
+
+    # ---- changing the chain
+
+    async def insert(
+        self,
+        stage: Piece,
+        *,
+        before: object = None,
+        after: object = None,
+        at: Literal["wire", "client"] | None = None,
+        leftover: Leftover | None = None,
+    ) -> list[Any]:
+        """Put a stage or a chain into the running chain.
+
+        LineFramer() | TextCodec()      insert(Logger(), after=LineFramer)      LineFramer() | Logger() | TextCodec()
+
+        It takes effect between two items. Everything that was received and not delivered, also what came
+        in the same read, goes through the new chain, to the byte. A tap goes in without waiting for
+        anybody, and sees what passes its place from then on.
+
+        Args:
+            stage: what goes in; it belongs to this pipeline for good, unless it is shareable.
+            before: the stage on whose wire side it goes: the object, its name or its class.
+            after: the stage on whose client side it goes. Of `before`, `after` and `at` one is given.
+            at: "wire" or "client": the end of the chain where it goes.
+            leftover: what becomes of what was received and not delivered. "forward": it goes through
+                the new chain; "forbid": if there is any, the change is refused; "return": it is given
+                to the caller. Default: "forbid" for a stage that is a trust boundary (TLS), else "forward".
+
+        Returns:
+            With leftover="return" a list of that, as it came to the place; else an empty one.
+
+        Raises:
+            SurgeryError: the place is not there, a stage cannot give back what it took, there was
+                something that is forbidden, or `start()` failed; everything goes on as before.
+            StageInUseError: the stage belongs to a pipeline already.
+            trio.ClosedResourceError: the pipeline was closed.
+            trio.BrokenResourceError: a direction that is to be changed is broken.
+            Exception: the handshake of the new stage failed; both directions are broken.
+
+        Cancellation: before `start()` is over it is as if nothing had been asked; a handshake that is cut
+        short breaks both directions.
+        """
+        return await self._change(
+            partial(insertion, self._engine, stage, before=before, after=after, at=at), leftover, finish=False
+        )
+
+    async def remove(self, stage: object, *, leftover: Leftover | None = None, finish: bool = False) -> list[Any]:
+        """Take a stage out of the running chain, and close it.
+
+        LineFramer() | Logger() | TextCodec()        remove(Logger)        LineFramer() | TextCodec()
+
+        Args:
+            stage: the object, its name or its class.
+            leftover: as in `insert`.
+            finish: whether the stage's `finish()` is called, and what it gives goes on both ways.
+
+        Returns, Raises, Cancellation: as `insert`.
+        """
+        return await self._change(partial(replacement, self._engine, stage, None), leftover, finish=finish)
+
+    async def replace(
+        self, old: object, new: Piece, *, leftover: Leftover | None = None, finish: bool = False
+    ) -> list[Any]:
+        """Put a stage or a chain where another stage was: what follows goes through the new one, to the byte.
+
+        LineFramer() | Logger()        replace(LineFramer, LengthFramer())        LengthFramer() | Logger()
+
+        Args:
+            old: the object, its name or its class; it is closed.
+            new: what goes in its place.
+            leftover: as in `insert`.
+            finish: whether the old stage's `finish()` is called, and what it gives goes on both ways.
+
+        Returns, Raises, Cancellation: as `insert`.
+        """
+        return await self._change(partial(replacement, self._engine, old, new), leftover, finish=finish)
+
+    async def _change(self, plan: Callable[[], Cut], leftover: Leftover | None, *, finish: bool) -> list[Any]:
+        check_leftover(leftover)
+        if not self._entered:
+            await self._enter()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        self._news.check_open()
+        given = await change(self._driver, plan, leftover=leftover, finish=finish)
+        await trio.lowlevel.cancel_shielded_checkpoint()
+        return given
 
     def _drain(self) -> None:
         """The server is going down: let the handler see the end of the stream when nothing has begun."""

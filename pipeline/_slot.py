@@ -33,7 +33,7 @@ class Slot:
         self.sync: Any = sync_process(stage)
         self.polls = isinstance(stage, Inbound) and _overrides(stage, "poll")
         self.timed = _overrides(stage, "on_timer")
-        self.starts = _overrides(stage, "start")
+        self.starts = starts(stage)
         self.finishes = _overrides(stage, "finish")
         # What waits here: an inbox of (item, whether it belongs to the present send, reply bytes), results, a call.
         self.inbox: deque[tuple[Any, bool, int]] = deque()
@@ -127,6 +127,13 @@ class Slot:
             self.results = Results(self.results)
         self.results.push(out)
 
+    def take_results(self) -> list[Any]:
+        """The results that wait here; they wait here no more."""
+        if self.aside is not None:
+            self.take_back()
+        results, self.results = self.results, None
+        return [] if results is None else list(results)
+
     # ---- forgetting
 
     def drop_results(self) -> None:
@@ -139,12 +146,13 @@ class Slot:
     def drop(self) -> None:
         """Forget everything that waits here."""
         try:
-            self._drop_work()
+            self.drop_work()
         finally:
             self.inbox.clear()
             self.due, self.fresh, self.failure = None, False, None
 
-    def _drop_work(self) -> None:
+    def drop_work(self) -> None:
+        """Forget what the stage was called for and what it gave."""
         try:
             if self.running is not None:
                 self.running.abandon()
@@ -159,7 +167,7 @@ class Slot:
                 self.drop_results()
             elif self.mine:
                 self.failure = None
-                self._drop_work()
+                self.drop_work()
         finally:
             self.mine = False
             self.inbox = deque(entry for entry in self.inbox if not entry[1])
@@ -178,7 +186,7 @@ class Slot:
     def holds_input(self) -> bool:
         """Whether the stage has taken input that nothing has come of; asked while nothing else is in work."""
         taken = self.stage.unread(())
-        held = [] if taken is None else [item for item in taken if not _is_empty(item)]
+        held = [] if taken is None else [item for item in taken if not is_empty(item)]
         for item in held:  # what it gave back it gets again, and is where it was
             self.inbox.append((item, False, 0))
         return bool(held)
@@ -236,8 +244,14 @@ def close_results(results: object) -> None:
         close()
 
 
-def _is_empty(item: object) -> bool:
+def is_empty(item: object) -> bool:
+    """Whether it is bytes or text of no length: nothing that could be fed again."""
     return isinstance(item, bytes | bytearray | memoryview | str) and not len(item)
+
+
+def starts(stage: Stage[Any, Any]) -> bool:
+    """Whether the stage has a `start()` to be run."""
+    return _overrides(stage, "start")
 
 
 def _overrides(stage: Stage[Any, Any], method: str) -> bool:

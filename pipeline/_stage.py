@@ -96,6 +96,8 @@ class Stage(Generic[In, Out]):
     """bool, outbound only: whether having processed an item changes how the next one is processed."""
     is_tap: Any = False
     """bool: watches and changes nothing, so it may go in and out of a running pipeline."""
+    is_trust_boundary: Any = False
+    """bool: when it goes into a running chain, what was received before must not get behind it (TLS)."""
     holds: Any = None
     """int | None: how much of an unfinished input item it holds, in bytes or items; 0: nothing; None: does not say."""
 

@@ -7,13 +7,13 @@ what is behind an end, or belongs to a send that was cut short, is forgotten, an
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._call import described
 from ._items import size_of
 from ._slot import Slot
-from ._stage import END
+from ._stage import END, Reply
 
 
 class Stock:
@@ -31,7 +31,7 @@ class Stock:
     def __init__(
         self, slots: list[Slot], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
     ) -> None:
-        self.slots = slots
+        self.slots: list[Slot] = []
         self.describe, self.show_items, self.max_reply_bytes = describe, show_items, max_reply_bytes
         self.arrived: deque[tuple[Any, bool, int]] = deque()  # what went in behind the last stage
         self.ended = False
@@ -48,9 +48,7 @@ class Stock:
         self._broken = False
         self._dead = 0  # so many slots at the beginning have ended
         self._top = 0  # no slot behind this one has anything to do
-        self._last = len(slots) - 1
-        for index, slot in enumerate(slots):
-            slot.wire(index, slots[index + 1] if index < self._last else None)
+        self._seat(slots)
 
     # ---- in
 
@@ -108,6 +106,47 @@ class Stock:
                 self.put(item, at=at, counted=counted)
             else:
                 self.dropped_replies += item is not END
+
+    # ---- other slots
+
+    def _seat(self, slots: list[Slot]) -> None:
+        self.slots, self._last = slots, len(slots) - 1
+        for index, slot in enumerate(slots):
+            slot.wire(index, slots[index + 1] if index < self._last else None)
+
+    def reseat(self, slots: list[Slot]) -> None:
+        """Go on with other slots; what waits at those that are gone goes on from where they were."""
+        old, alive = self.slots, self.slots[self._dead :]
+        self.let_delayed_in(all_of_them=True)
+        moves = list(self._moves(old, slots))
+        self._dead = next((index for index, slot in enumerate(slots) if slot in alive), len(slots)) if self._dead else 0
+        self._seat(slots)
+        for at, (item, mine, counted) in moves:
+            self.owed -= counted
+            self.dropped_replies += bool(counted) and not self.takes(at)
+            self.put(item, at=at, mine=mine, counted=counted)
+        self._top = max(self._last, 0)
+        self.stirred = True
+
+    def _moves(self, old: list[Slot], new: list[Slot]) -> Iterator[tuple[int, tuple[Any, bool, int]]]:
+        """What waits at slots that are gone, what is furthest down first, with the places where it goes in."""
+        for index in reversed(range(len(old))):
+            slot = old[index]
+            if slot in new:
+                continue
+            before = next((kept for kept in reversed(old[:index]) if kept in new), None)
+            behind = next((kept for kept in old[index:] if kept in new), None)
+            end = len(new) if behind is None else new.index(behind)
+            start = 0 if before is None else new.index(before) + 1
+            for out in slot.take_results():
+                if type(out) is Reply:
+                    self.other.put_reply(out.item, slot.back)
+                else:
+                    yield end, (out, slot.mine, 0)
+            # Only what has not come to the first of several stages that went can go through what came for them.
+            is_first = index == 0 or old[index - 1] is before
+            yield from ((start if is_first else end, entry) for entry in slot.inbox)
+            slot.inbox.clear()
 
     # ---- ending
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ._chain import Inbound, Outbound, Place
@@ -19,23 +20,43 @@ class Gate(Outbound[Any, Any]):
         return [item]
 
 
-def wire_up(places: list[Place]) -> tuple[list[Slot], list[Slot]]:
-    """Make slots of the stages of a chain: the inbound and the outbound ones, each in the order of the flow."""
-    inbound: list[Slot] = []
-    outbound: list[Slot] = []
-    for place in places:
-        stages = (*place.inbound_stages, *place.outbound_stages)
-        gates = tuple(stage for stage in stages if declares(stage, "ready"))
-        inward = [Slot(stage, place) for stage in place.inbound_stages]
-        outward = [Slot(stage, place) for stage in place.outbound_stages or ([Gate()] if gates else [])]
-        for slot in outward:
-            slot.tracked = bool(slot.stage.keeps_outbound_state)
-            slot.wakes = any(other.polls for other in inward)
-        for slot in outward[-1:]:  # the first that an item of the client's comes to
-            slot.gates = gates
-        inbound += inward
-        outbound += outward
-    outbound.reverse()
+@dataclass(slots=True)
+class Seat:
+    """A piece of a chain, running: its slots in both flows, wire side first."""
+
+    place: Place
+    inbound: list[Slot]
+    outbound: list[Slot]
+
+    @property
+    def slots(self) -> list[Slot]:
+        """All of them."""
+        return self.inbound + self.outbound
+
+
+def take_seat(place: Place) -> Seat:
+    """Make slots of the stages of one piece."""
+    stages = (*place.inbound_stages, *place.outbound_stages)
+    gates = tuple(stage for stage in stages if declares(stage, "ready"))
+    inward = [Slot(stage, place) for stage in place.inbound_stages]
+    outward = [Slot(stage, place) for stage in place.outbound_stages or ([Gate()] if gates else [])]
+    for slot in outward:
+        slot.tracked = bool(slot.stage.keeps_outbound_state)
+        slot.wakes = any(other.polls for other in inward)
+    for slot in outward[-1:]:  # the first that an item of the client's comes to
+        slot.gates = gates
+    return Seat(place, inward, outward)
+
+
+def connect(seats: list[Seat]) -> tuple[list[Slot], list[Slot]]:
+    """Number the pieces; return the inbound and the outbound slots, each in the order of the flow."""
+    for number, seat in enumerate(seats, 1):
+        if seat.place.number != number:
+            seat.place = replace(seat.place, number=number)
+        for slot in seat.slots:
+            slot.place = seat.place
+    inbound = [slot for seat in seats for slot in seat.inbound]
+    outbound = [slot for seat in reversed(seats) for slot in reversed(seat.outbound)]
     for slots, others in ((inbound, outbound), (outbound, inbound)):
         for slot in slots:
             # A reply goes in behind all stages of the other flow that are on the far side, or here.

@@ -57,10 +57,14 @@ class Writing:
         self.kept_rest = False  # a send was cancelled whose rest goes out with the next write
         self.torn_bytes = 0  # what of a cut write may not have gone out
         self._half_closed = False
-        quick = isinstance(wire.writer, SocketWriter) and not merge_writes
-        self.quick = QuickSend(engine) if quick else None
+        self.chain_changed()
         if wire.writer is None:
             engine.break_outbound(PipelineError("this transport can only be received from"))
+
+    def chain_changed(self) -> None:
+        """The engine has other stages than before."""
+        quick = isinstance(self.wire.writer, SocketWriter) and not self.merge_writes
+        self.quick = QuickSend(self.engine) if quick else None
 
     def has_wire(self) -> Role:
         """Hold the wire; only for a task which saw that `writing` is False."""

@@ -20,13 +20,14 @@ ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
 PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_stock", "_flow", "_wiring", "_buffer"]
-PURE += ["_outgoing", "_core", "_quick"]
+PURE += ["_outgoing", "_core", "_quick", "_unread", "_surgery"]
 # Here is trio:
 ON_TRIO = [
     "_transport",
     "_news",
     "_writing",
     "_driver",
+    "_changing",
     "_closing",
     "_stream",
     "_pipeline",

@@ -9,12 +9,12 @@ import pytest
 from pipeline import Duplex, Inbound
 from pipeline._chain import places_of
 from pipeline._slot import Noted, Results, Slot
-from pipeline._wiring import Gate, wire_up
+from pipeline._wiring import Gate, connect, take_seat
 from tests.pipeline.engines import Handshake, In, Out, Polls, Traced
 
 
 def slots(chain: Any) -> tuple[list[Slot], list[Slot]]:
-    return wire_up(places_of(chain))
+    return connect([take_seat(place) for place in places_of(chain)])
 
 
 def test_results_in_a_row_are_one() -> None:
