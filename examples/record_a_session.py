@@ -65,9 +65,9 @@ async def be_a_client(port: int, pieces: list[bytes]) -> None:
     async with await trio.open_tcp_stream(HOST, port) as stream:
         for data in pieces:
             await stream.send_all(data)
-            await trio.sleep(0.05)  # else the pieces might be read as one
+            await trio.sleep(0.05)  # or the pieces would be read as one
         await stream.send_eof()
-        while await stream.receive_some():  # up to the end: the server has closed, and so has the file
+        while await stream.receive_some():  # up to the end: all is answered
             pass
 
 
