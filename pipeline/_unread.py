@@ -75,6 +75,8 @@ def _give_back(slot: Slot, given: list[Any], *, whole: bool) -> list[Any]:
         slot.flow.lead(slot)
         if slot.results is not None:
             raise _refusal(slot, f"what its {slot.op}() gave waits to be received")
+        if not given and not slot.flow.takes(slot.index):
+            return []  # it has finished
     # Of the results of a list those that are left can be named; of lazy ones there are none yet.
     rest = list(slot.results) if slot.results is not None and slot.listed else []
     if slot.listed and slot.results is not None:
