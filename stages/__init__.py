@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from .codecs import JSONCodec, JSONDecoder, JSONEncoder, MessagePackCodec, StructCodec, TextCodec, ZlibCodec
 from .framing import (
+    ContentLengthFramer,
     DelimiterFramer,
     FixedFramer,
     JSONFramer,
@@ -37,6 +38,7 @@ from .taps import (
 
 __all__ = [
     "ChannelTap",
+    "ContentLengthFramer",
     "CountLimit",
     "DelimiterFramer",
     "Filter",

@@ -6,6 +6,7 @@ however the stream was cut.
 
 from __future__ import annotations
 
+from ._content_length import ContentLengthFramer
 from ._delimiter import DelimiterFramer
 from ._fixed import FixedFramer
 from ._json import JSONFramer
@@ -16,6 +17,7 @@ from ._rechunk import Rechunk
 from ._varint import VarintFramer
 
 __all__ = [
+    "ContentLengthFramer",
     "DelimiterFramer",
     "FixedFramer",
     "JSONFramer",

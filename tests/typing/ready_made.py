@@ -12,6 +12,7 @@ import trio
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
     ChannelTap,
+    ContentLengthFramer,
     CountLimit,
     DelimiterFramer,
     Filter,
@@ -74,6 +75,7 @@ def pieces_of_all_kinds_of_bytes(chunks: Inbound[bytes, bytearray | memoryview])
 def framers_give_bytes() -> None:
     assert_type(VarintFramer() | Tap(print), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(NetstringFramer(max_bytes=1000) | TextCodec(), Duplex[BytesLike, str, str, bytes])
+    assert_type(ContentLengthFramer(max_header_bytes=100) | JSONCodec(), Duplex[BytesLike, Any, Any, bytes])
     assert_type(JSONFramer(max_depth=10) | JSONCodec(Order), Duplex[BytesLike, Order, Order, bytes])
 
 
