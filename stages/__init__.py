@@ -5,7 +5,16 @@ Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`.
 
 from __future__ import annotations
 
-from .codecs import JSONCodec, JSONDecoder, JSONEncoder, MessagePackCodec, StructCodec, TextCodec, ZlibCodec
+from .codecs import (
+    JSONCodec,
+    JSONDecoder,
+    JSONEncoder,
+    MessagePackCodec,
+    ProtobufCodec,
+    StructCodec,
+    TextCodec,
+    ZlibCodec,
+)
 from .framing import (
     ContentLengthFramer,
     DelimiterFramer,
@@ -61,6 +70,7 @@ __all__ = [
     "MeterSnapshot",
     "NetstringFramer",
     "PcapTap",
+    "ProtobufCodec",
     "RateLimit",
     "Rechunk",
     "Recorder",

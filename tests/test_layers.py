@@ -45,6 +45,7 @@ WAITING_STAGES: set[str] = set()
 # Each extra is imported only where it serves.
 EXTRAS = {
     "msgspec": ["stages/codecs/"],
+    "google": ["stages/codecs/_protobuf.py"],
     "hypothesis": ["pipeline/testing/"],
 }
 

@@ -34,6 +34,7 @@ from stages import (
     Meter,
     NetstringFramer,
     PcapTap,
+    ProtobufCodec,
     RateLimit,
     Rechunk,
     Recorder,
@@ -102,6 +103,10 @@ def records(chunks: Inbound[bytes, bytearray]) -> None:
 def values_without_a_framer() -> None:
     assert_type(MessagePackCodec(), MessagePackCodec[Any])
     assert_type(ZlibCodec() | MessagePackCodec(Order), Duplex[BytesLike, Order, Order, bytes])
+
+
+def messages() -> None:
+    assert_type(VarintFramer() | ProtobufCodec(Order), Duplex[BytesLike, Order, Order, bytes])
 
 
 def compressed() -> None:
