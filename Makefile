@@ -14,7 +14,7 @@ CODE := $(wildcard pipeline stages tests examples docs/*.py)
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full check docs format clean
+.PHONY: help demo test test-full bench check docs format clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -25,8 +25,12 @@ demo: $(VENV)/runtime ## show it working: a chat server, a client, a tap, a test
 test: $(VENV)/developer ## run the tests on all processors, under two minutes, and hold branch coverage at 100 %
 	$(BIN)/python -m pytest -n auto -m "not full" --cov --cov-report=term
 
-test-full: $(VENV)/developer ## run the heavy sizes, without coverage
-	$(BIN)/python -m pytest -m full
+test-full: $(VENV)/developer ## run the heavy sizes, and each file of stages against its own tests alone
+	$(BIN)/python -m pytest -m full --ignore tests/stages/test_own_coverage.py
+	$(BIN)/python -m pytest -m full -n auto tests/stages/test_own_coverage.py
+
+bench: $(VENV)/developer ## measure what each framer and codec costs next to a loop by hand: a table in Markdown
+	$(BIN)/python tests/benchmarks/cost.py
 
 check: $(VENV)/developer ## lint, formatting, types, news fragments
 	$(BIN)/ruff check $(CODE)
