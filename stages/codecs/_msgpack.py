@@ -282,6 +282,8 @@ class MessagePackInbound(Inbound[BytesLike, T]):
 class _Values(Iterator[T]):
     """The values, lazily; no generator, which would be over with the first one that is no right one."""
 
+    goes_on = True  # recover() may ask for more after an error
+
     def __init__(self, inbound: MessagePackInbound[T]) -> None:
         self._next = inbound.next_value
 

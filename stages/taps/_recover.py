@@ -42,7 +42,8 @@ def recover(stage: Any, handler: Handler) -> Any:
     Args:
         stage: an inbound, outbound or duplex stage; not a chain.
         handler: called with the item and the error; returns the items that come out in its place, `()`
-            for none, or raises. Also called when a lazy result fails half-way: what came before is out.
+            for none, or raises. Also called when a lazy result fails half-way: what came before is out, and
+            what would have come behind comes only from an iterator with the attribute `goes_on = True`.
 
     Raises:
         FrameError: is never handed to the handler: behind it nobody knows where the next item begins.
@@ -132,12 +133,18 @@ class _Recovery:
         return self._lazily(item, result)
 
     def _lazily(self, item: Any, result: Iterable[Any]) -> Iterator[Any]:
-        try:
-            yield from result
-        except FrameError:
-            raise
-        except Exception as error:
-            yield from self._handled(item, error)
+        results = iter(result)
+        while True:
+            try:
+                yield from results
+            except FrameError:
+                raise
+            except Exception as error:
+                yield from self._handled(item, error)
+                # A generator is over with its error. Others might raise the same one for ever: they have to say so.
+                if getattr(results, "goes_on", False):
+                    continue
+            return
 
 
 def _name_of(handler: Handler) -> str:

@@ -11,12 +11,14 @@ from typing import Any
 
 import msgspec
 import pytest
+import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import CorruptFrameError, FrameError, FrameTooLongError, IncompleteFrameError
+from pipeline import CorruptFrameError, FrameError, FrameTooLongError, IncompleteFrameError, Pipeline
 from pipeline.testing import Harness, check_codec, check_framer, check_limit, check_linear
-from stages import MessagePackCodec, recover
+from stages import LineFramer, MessagePackCodec, recover
 
 encode = msgspec.msgpack.encode
 
@@ -246,6 +248,7 @@ def test_recover_goes_on_behind_it() -> None:
     harness = Harness(recover(MessagePackCodec(), lambda item, error: ["bad"]))
     assert [1, "bad"] == harness.receive(b"\x01" + BAD)
     assert [2, "bad", 3] == harness.receive(b"\x02", BAD, b"\x03")
+    assert [4, "bad", "bad", 5] == harness.receive(b"\x04" + BAD + BAD + b"\x05")
     assert [] == harness.finish()
 
 
@@ -299,6 +302,16 @@ def test_unread_gives_back_the_original_bytes() -> None:
         assert [rest] == inbound.unread(())
         assert 0 == inbound.holds
         assert [9] == list(inbound.process_sync(b"\x09"))
+
+
+async def test_what_follows_a_switching_value_in_the_same_segment_goes_through_the_new_chain() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    async with Pipeline(near, MessagePackCodec()) as pipeline:
+        await far.send_all(b"\x01\xa6switchline one\nline two\n")
+        assert [1, "switch"] == [await pipeline.receive(), await pipeline.receive()]
+        await pipeline.replace(MessagePackCodec, LineFramer())
+        assert [b"line one", b"line two"] == [await pipeline.receive(), await pipeline.receive()]
+        await far.aclose()
 
 
 def test_unread_gives_back_an_unfinished_value_and_one_that_was_not_taken() -> None:

@@ -14,10 +14,12 @@ from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, Literal, get_args
 
 import pytest
+import trio
+import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import CorruptFrameError, FrameError, FrameTooLongError, IncompleteFrameError
+from pipeline import CorruptFrameError, FrameError, FrameTooLongError, IncompleteFrameError, Pipeline, SurgeryError
 from pipeline.testing import Harness, check_codec, check_framer, check_limit, check_linear
 from stages import LineFramer, TextCodec, ZlibCodec
 
@@ -459,6 +461,30 @@ def test_results_that_were_closed_half_way_come_out_later() -> None:
     assert inbound.unread(()) is None
     rest: Any = inbound.process_sync(wire[150_000:])
     assert data == got + b"".join(rest)
+
+
+async def test_a_peer_that_stops_compressing_goes_on_in_plain_bytes() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    async with Pipeline(near, ZlibCodec("zlib")) as pipeline:
+        await far.send_all(compressed(b"last words", "zlib") + b"plain")
+        assert b"last words" == await pipeline.receive()
+        await pipeline.remove(ZlibCodec)
+        assert b"plain" == await pipeline.receive()
+        await far.aclose()
+
+
+async def test_inside_compressed_data_a_change_is_refused_and_nothing_is_lost() -> None:
+    data = random.Random(6).randbytes(200_000)
+    near, far = trio.testing.memory_stream_pair()
+    async with Pipeline(near, ZlibCodec()) as pipeline:
+        await far.send_all(compressed(data))
+        got = await pipeline.receive()
+        with pytest.raises(SurgeryError, match=r"its unread\(\) returned None. The chain is as it was"):
+            await pipeline.remove(ZlibCodec)
+        while len(got) < len(data):
+            got += await pipeline.receive()
+        await far.aclose()
+    assert data == got
 
 
 # ---- building

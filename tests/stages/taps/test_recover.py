@@ -99,6 +99,31 @@ def test_an_error_of_a_lazy_result_comes_after_what_was_produced() -> None:
     assert ["a", "b", "b!c", "LookupError", "d"] == Harness(recover(Chars(), instead)).receive("a", "b!c", "d")
 
 
+class Numbers(Iterator[int]):
+    """What `map` would do; it can be asked for more after an error."""
+
+    def __init__(self, texts: str) -> None:
+        self._texts = iter(texts)
+
+    def __next__(self) -> int:
+        return int(next(self._texts))
+
+
+class GoingOn(Numbers):
+    goes_on = True
+
+
+@pytest.mark.parametrize(("kind", "expected"), [(GoingOn, [1, "bad", 2, "bad", 3]), (Numbers, [1, "bad"])])
+def test_behind_an_error_an_iterator_is_asked_for_more_if_it_says_that_it_goes_on(kind: Any, expected: Any) -> None:
+    """Another one might raise the same error for ever."""
+
+    class Stage(Inbound[str, Any]):
+        def process_sync(self, item: str, /) -> Result[Any]:
+            return kind(item)  # type: ignore[no-any-return]
+
+    assert expected == Harness(recover(Stage(), lambda item, error: ["bad"])).receive("1x2y3")
+
+
 def test_a_frame_error_is_never_skipped() -> None:
     """Behind it, nobody knows where the next item begins."""
     with pytest.raises(FrameError):
