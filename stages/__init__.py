@@ -16,6 +16,7 @@ from .codecs import (
     ZlibCodec,
 )
 from .framing import (
+    COBSFramer,
     ContentLengthFramer,
     DelimiterFramer,
     FixedFramer,
@@ -24,6 +25,7 @@ from .framing import (
     LineFramer,
     NetstringFramer,
     Rechunk,
+    SLIPFramer,
     VarintFramer,
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
@@ -46,6 +48,7 @@ from .taps import (
 )
 
 __all__ = [
+    "COBSFramer",
     "ChannelTap",
     "ContentLengthFramer",
     "CountLimit",
@@ -75,6 +78,7 @@ __all__ = [
     "Rechunk",
     "Recorder",
     "Replayed",
+    "SLIPFramer",
     "SizeLimit",
     "StructCodec",
     "Tap",

@@ -6,6 +6,7 @@ however the stream was cut.
 
 from __future__ import annotations
 
+from ._cobs import COBSFramer
 from ._content_length import ContentLengthFramer
 from ._delimiter import DelimiterFramer
 from ._fixed import FixedFramer
@@ -14,9 +15,11 @@ from ._length import LengthFramer
 from ._line import LineFramer
 from ._netstring import NetstringFramer
 from ._rechunk import Rechunk
+from ._slip import SLIPFramer
 from ._varint import VarintFramer
 
 __all__ = [
+    "COBSFramer",
     "ContentLengthFramer",
     "DelimiterFramer",
     "FixedFramer",
@@ -25,5 +28,6 @@ __all__ = [
     "LineFramer",
     "NetstringFramer",
     "Rechunk",
+    "SLIPFramer",
     "VarintFramer",
 ]

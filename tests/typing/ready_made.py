@@ -12,6 +12,7 @@ import trio
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
     ChannelTap,
+    COBSFramer,
     ContentLengthFramer,
     CountLimit,
     DelimiterFramer,
@@ -40,6 +41,7 @@ from stages import (
     Recorder,
     Replayed,
     SizeLimit,
+    SLIPFramer,
     StructCodec,
     Tap,
     TextCodec,
@@ -82,6 +84,8 @@ def framers_give_bytes() -> None:
 
 def framers_take_all_kinds_of_bytes_and_give_bytes() -> None:
     assert_type(DelimiterFramer(b"\0", max_bytes=10) | TextCodec(), Duplex[BytesLike, str, str, bytes])
+    assert_type(SLIPFramer() | Tap(print), Duplex[BytesLike, bytes, BytesLike, bytes])
+    assert_type(COBSFramer(1000) | JSONCodec(Order), Duplex[BytesLike, Order, Order, bytes])
     assert_type(Rechunk(1000) | FixedFramer(188, at_eof="drop"), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 
