@@ -1,81 +1,35 @@
 """JSON objects and arrays one after another: `JSONFramer`.
 
-RFC 8259: the only brackets and quotes which count are those outside strings, and in a string a backslash takes
-the next byte along. All of them are ASCII, and no byte of a longer UTF-8 character is. What stands between
-them is left to a codec: the framer finds where a value ends, not whether it is right.
-
-How it is fast: `re` goes through whole values, several levels deep, at the speed of C. Every quantifier in its
-patterns is possessive (`*+`), so a match that fails gives nothing back and tries nothing twice. How it is
-linear: where a value is unfinished or deeper, `_Scanner` goes from bracket to bracket, keeps its place, and
-looks at each byte of a piece a few times at most, however many pieces there are.
+RFC 8259. The framer finds where a value ends (`_json_scan.py`), by its brackets and strings, not whether it is
+right: what stands between them is left to a codec.
 """
 
 from __future__ import annotations
 
-import functools
-import re
 from collections.abc import Iterable
-from typing import Any, Final, cast
+from typing import Any
 
 from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import Framer, InboundFramer, OutboundFramer, check_size
+from ._json_scan import CLOSERS, SPACE, Scanner, behind, value_pattern
 
 __all__ = ["JSONFramer"]
 
 _DEFAULT_BYTES = 1048576
 _DEFAULT_DEPTH = 64
-
-_QUOTE = ord('"')
-_CLOSERS: Final = {ord("{"): ord("}"), ord("["): ord("]")}
-_FAST_LEVELS = 4
-"""How deep the patterns go; each level doubles them."""
 _MOST_SPACE = 65536
 """White space between two values that is kept, to be given back; beyond, it is dropped as it comes."""
 
-_SPACE = rb"[ \t\n\r]*+"
-_PLAIN = rb'[^"{}\[\]]*+'
-# All but quote and backslash; as three ranges it becomes a table, which is five times as fast as `[^"\\]`.
-_TEXT = rb"(?:[\x00-!#-\[\]-\xff]*+(?:\\.[\x00-!#-\[\]-\xff]*+)*+)"
-
-_space = re.compile(_SPACE)
-_text = re.compile(_TEXT, re.DOTALL)
-
-
-def _content(levels: int) -> bytes:
-    """A pattern for what may stand in brackets, with values in it nested `levels` deep."""
-    parts = b'"' + _TEXT + b'"' + (b"|" + _value(levels) if levels else b"")
-    return _PLAIN + b"(?:(?:" + parts + b")" + _PLAIN + b")*+"
-
-
-def _value(levels: int) -> bytes:
-    content = _content(levels - 1)
-    return rb"\{" + content + rb"\}|\[" + content + rb"\]"
-
-
-@functools.cache  # compiling takes 20 ms, so it waits for the first framer
-def _spaced_value(levels: int) -> re.Pattern[bytes]:
-    return re.compile(_SPACE + b"(" + _value(levels) + b")", re.DOTALL)
-
-
-@functools.cache
-def _contents(levels: int) -> re.Pattern[bytes]:
-    return re.compile(_content(levels), re.DOTALL)
-
-
-def _behind(pattern: re.Pattern[bytes], data: bytes, at: int) -> int:
-    """Where the match of a pattern ends that matches nothing, too."""
-    return cast("re.Match[bytes]", pattern.match(data, at)).end()
-
 
 class JSONFramer(Framer):
-    r"""Cut a byte stream into JSON objects and arrays, which follow each other with or without white space.
+    r"""Cut a byte stream into JSON objects and arrays, one after another.
 
     in:  b'{"a": 1}[2'  b',3]\n{}'        out:  b'{"a": 1}'  b"[2,3]"  b"{}"
 
-    A frame is the bytes of the value itself; outbound adds nothing. Whether they are JSON is for a codec to
-    say: the framer looks at brackets and strings.
+    There may be white space between them. A frame is the bytes of the value itself, and outbound adds nothing.
+    Whether they are JSON is for a codec to say: the framer looks at brackets and strings.
 
     Args:
         max_bytes: the longest value in bytes; white space around it does not count.
@@ -107,93 +61,6 @@ def _check_depth(depth: object) -> None:
     )
 
 
-class _Scanner:
-    """Finds the end of one value, which may come in pieces; keeps its place between them."""
-
-    def __init__(self, max_depth: int) -> None:
-        self._max_depth = max_depth
-        self._size = 0  # bytes of the value so far
-        self.closers = bytearray()  # the brackets that are missing, outermost first
-        self.in_string = False
-        self._escaped = False  # the last byte was the backslash of an escape
-
-    @property
-    def least(self) -> int:
-        """The bytes that the value has at least: those that were there, and what must follow."""
-        return self._size + len(self.closers) + self.in_string + self._escaped
-
-    def begin(self, opener: int) -> None:
-        """Begin a value behind its bracket."""
-        self._size, self.in_string, self._escaped = 1, False, False
-        self.closers[:] = (_CLOSERS[opener],)
-
-    def clear(self) -> None:
-        """Be outside of any value."""
-        self.closers.clear()
-
-    def go_on(self, data: bytes, at: int) -> int | None:
-        """Go on with `data` from `at` and return where the value ends; None: not in `data`.
-
-        Raises:
-            FrameError: wrong brackets; `least` then counts the bytes before the wrong one.
-        """
-        before = self._size - at
-        while (at := self._next_bracket(data, at)) < len(data):
-            self._size = before + at
-            self._pass(data[at])
-            at += 1
-            if not self.closers:
-                self._size += 1
-                return at
-        self._size = before + at
-        return None
-
-    def _next_bracket(self, data: bytes, at: int) -> int:
-        """Where the next bracket is that must be looked at; the end of `data` if it is not there."""
-        if self.in_string:
-            at = self._through_string(data, at)
-        if at < len(data):
-            # Values that fit into the depth that is left are passed as a whole.
-            levels = min(_FAST_LEVELS - 1, self._max_depth - len(self.closers))
-            at = _behind(_contents(levels), data, at)
-        if data.startswith(b'"', at):
-            # A whole string would have been passed, so this one goes on behind `data`.
-            self.in_string = True
-            at = self._through_string(data, at + 1)
-        return at
-
-    def _through_string(self, data: bytes, at: int) -> int:
-        """Where the string ends that `at` is in, behind its quote; the end of `data` if it goes on."""
-        if self._escaped and at < len(data):
-            self._escaped = False
-            at += 1
-        end = _behind(_text, data, at)
-        if data.startswith(b'"', end):
-            self.in_string = False
-            return end + 1
-        self._escaped = self._escaped or end < len(data)  # only a backslash, the last byte, can be there
-        return len(data)
-
-    def _pass(self, bracket: int) -> None:
-        closer = _CLOSERS.get(bracket)
-        if closer is not None:
-            if len(self.closers) == self._max_depth:
-                raise FrameTooLongError(
-                    f"JSONFramer: a value nested {self._max_depth + 1} deep is over the limit, max_depth="
-                    f"{self._max_depth}. Raise max_depth if it is a right one",
-                    limit=self._max_depth,
-                    size=self._max_depth + 1,
-                )
-            self.closers.append(closer)
-        elif self.closers[-1] != bracket:
-            raise CorruptFrameError(
-                f"JSONFramer: '{bracket:c}' {self._size} bytes into a value, where only '{self.closers[-1]:c}' may "
-                f"close, {len(self.closers)} deep"
-            )
-        else:
-            self.closers.pop()
-
-
 class JSONInbound(InboundFramer):
     """The inbound half of `JSONFramer`."""
 
@@ -204,8 +71,8 @@ class JSONInbound(InboundFramer):
 
     def __init__(self, max_bytes: int, max_depth: int) -> None:
         super().__init__(max_bytes=max_bytes)
-        self._match = _spaced_value(min(_FAST_LEVELS, max_depth)).match
-        self._scan = _Scanner(max_depth)
+        self._match = value_pattern(max_depth).match
+        self._scan = Scanner(max_depth)
         self._start = 0  # of the unfinished value, behind the white space in `_tail`
         self._end = 0  # of the same, once it is known
         self._space_lost = False  # white space before `_tail` is not there any more
@@ -241,7 +108,7 @@ class JSONInbound(InboundFramer):
         return end is not None
 
     def _is_more_than_space(self, data: bytes) -> bool:
-        if _space.fullmatch(data) is None:
+        if SPACE.fullmatch(data) is None:
             return True
         if len(self._tail) + len(data) > _MOST_SPACE:
             self._tail.clear()
@@ -273,10 +140,10 @@ class JSONInbound(InboundFramer):
 
     def _next(self, data: bytes, at: int) -> tuple[bytes, int] | None:
         self._scan.clear()
-        start = _behind(_space, data, at)
+        start = behind(SPACE, data, at)
         if start == len(data):
             return None
-        if data[start] not in _CLOSERS:
+        if data[start] not in CLOSERS:
             raise CorruptFrameError(
                 f"JSONFramer: {data[start : start + 1]!r} where an object or an array must begin. Other values do not "
                 f"say where they end: send one a line and take LineFramer(), or put them in an array"
@@ -318,7 +185,7 @@ class JSONOutbound(OutboundFramer):
 
     def __init__(self, max_bytes: int, max_depth: int) -> None:
         self._max_bytes, self._max_depth = max_bytes, max_depth
-        self._match = _spaced_value(min(_FAST_LEVELS, max_depth)).fullmatch
+        self._match = value_pattern(max_depth).fullmatch
 
     def process_sync(self, payload: BytesLike, /) -> Result[bytes]:
         """Pass one object or array on as it is.
@@ -343,12 +210,12 @@ class JSONOutbound(OutboundFramer):
 
     def _check(self, payload: bytes) -> None:
         """Refuse what is not one value; the pattern did not say so."""
-        if not payload or payload[0] not in _CLOSERS:
+        if not payload or payload[0] not in CLOSERS:
             raise CorruptFrameError(
                 f"JSONFramer: the payload begins with {payload[:20]!r}, not with an object or an array, and nothing "
                 f"else says where it ends. Put it in an array, or send one value a line: LineFramer()"
             )
-        scan = _Scanner(self._max_depth)
+        scan = Scanner(self._max_depth)
         scan.begin(payload[0])
         end = scan.go_on(payload, 1)
         if end is None:
