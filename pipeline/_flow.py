@@ -105,7 +105,12 @@ class Flow(Stock):
                 return out
             slot = following
             # Where something waits already, it is behind what waits there that this one goes on.
-            if not slot.plain or slot.results is not None or slot.inbox or not slot.stage.wants_input:
+            if (
+                not (slot.plain or slot.plain_now)
+                or slot.results is not None
+                or slot.inbox
+                or not slot.stage.wants_input
+            ):
                 slot.inbox.append((out, mine, 0))
                 self._top = max(self._top, slot.index)
                 return _NOTHING
@@ -118,7 +123,7 @@ class Flow(Stock):
                 slot.results = results_of(slot.stage, "process_sync", result)
             except BaseException as error:
                 cut(slot, ("process", out), error)
-            slot.op, slot.args = "process", (out,)
+            slot.op, slot.args, slot.timer_waits = "process", (out,), False
             slot.listed = len(result) if isinstance(result, list | tuple) else 0
             self._top = max(self._top, slot.index)
             return _NOTHING
@@ -149,6 +154,8 @@ class Flow(Stock):
             _check_deadline(slot)
         elif slot.generates:
             slot.go_ahead()
+        if slot.op in ("start", "on_timer"):
+            slot.op, slot.args, slot.listed = "process", (), 0  # what comes back from now on is of no such call
         if slot.wakes:
             self.other.on_news()
 

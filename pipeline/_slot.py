@@ -57,6 +57,7 @@ class Slot:
         self.touched = False  # it did so for the present send
         self.started = False
         self.plain = False  # an item can be fed at any time without further ado
+        self.plain_between_timers = False
         self.has_sequel = False  # something is to be done when its results are used up
 
     def wire(self, index: int, following: Slot | None) -> None:
@@ -64,12 +65,18 @@ class Slot:
         self.index, self.next = index, following
         self.generates = self.tracked and is_generator(self.stage)
         self.has_sequel = self.wakes or self.generates
-        self.plain = bool(self.sync) and not (self.polls or self.timed or self.gates or self.wakes or self.tracked)
+        plain = bool(self.sync) and not (self.polls or self.gates or self.wakes or self.tracked)
+        self.plain, self.plain_between_timers = plain and not self.timed, plain and self.timed
 
     @property
     def open(self) -> bool:
         """Whether an item may be fed now."""
         return bool(self.stage.wants_input) and all(half.ready for half in self.gates)
+
+    @property
+    def plain_now(self) -> bool:
+        """Whether an item can be fed without further ado since no timer has anything to do here."""
+        return self.plain_between_timers and self.due is None and self.running is None and self.aside is None
 
     @property
     def busy(self) -> bool:

@@ -22,7 +22,21 @@ from pipeline import (
     StageInUseError,
     SurgeryError,
 )
-from stages import JSONCodec, LengthFramer, LineFramer, Logger, Map, Tap, TextCodec
+from stages import (
+    CountLimit,
+    FrameTimeout,
+    Heartbeat,
+    IdleTimeout,
+    JSONCodec,
+    LengthFramer,
+    LineFramer,
+    Logger,
+    Map,
+    RateLimit,
+    SizeLimit,
+    Tap,
+    TextCodec,
+)
 
 from .parts import Handshake, Lines, Waits, WaitsOut, cancelled_at, tcp_pair
 from .wires import Clogged, Closing
@@ -587,6 +601,29 @@ async def test_a_stage_that_cannot_give_back_refuses_and_nothing_is_lost(chain: 
         await far.send_all(b"5\n6\n")
         got += [await pipeline.receive() for _ in range(4)]
         assert ["1", "2", "3", "4", "5"] == [item.decode() if isinstance(item, bytes) else str(item) for item in got]
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        lambda: Heartbeat(3, lambda: b"ping"),
+        lambda: IdleTimeout(30),
+        lambda: FrameTimeout(30),
+        lambda: CountLimit(4),
+        lambda: SizeLimit(10),
+    ],
+)
+async def test_what_waits_above_a_stage_goes_back_through_it_whatever_it_did_before(limit: Callable[[], Any]) -> None:
+    """Its start, and a timer that ran, are no part of what it made of the item."""
+    async with piped(LineFramer() | limit() | RateLimit(items_per_s=1)) as (pipeline, far):
+        with trio.move_on_after(4):
+            await pipeline.receive()
+        await far.send_all(b"one\ntwo\nthree\nfour\n")
+        assert b"one" == await pipeline.receive()
+        with trio.move_on_after(0.5):
+            await pipeline.receive()
+        await pipeline.insert(TextCodec(), after=LineFramer)
+        assert ["two", "three", "four"] == [await pipeline.receive() for _ in range(3)]
 
 
 async def test_a_text_codec_gives_back_a_cut_character() -> None:
