@@ -96,7 +96,7 @@ def random_wire(rng: random.Random, format: str) -> bytes:  # noqa: A002
 
 @pytest.mark.parametrize("format", FORMATS)
 def test_bytes_come_back_however_they_are_cut(format: Format) -> None:  # noqa: A002
-    check_codec(lambda: ZlibCodec(format), [b"hello ", b"world", b"x" * 5000], cut=True, join=True, random_cuts=20)
+    check_codec(lambda: ZlibCodec(format), [b"hello ", b"world", b"x" * 500], cut=True, join=True, random_cuts=5)
 
 
 @given(items=st.lists(st.binary(min_size=1), max_size=5), format=st.sampled_from(FORMATS))
@@ -129,9 +129,9 @@ def test_later_items_refer_to_earlier_ones() -> None:
 def test_lines_of_text_behind_it() -> None:
     check_codec(
         lambda: ZlibCodec() | LineFramer() | TextCodec(),
-        ["", "é", "line " * 20],
+        ["", "é", "line " * 5],
         cut=True,
-        random_cuts=20,
+        random_cuts=5,
     )
 
 
@@ -245,8 +245,8 @@ def test_exactly_max_bytes_pass_and_one_more_fails(format: Format, unit: bytes) 
         lambda n: ZlibCodec(format, max_bytes=n),
         lambda n: compressed((unit * n)[:n], format),
         payload=lambda n: b"x" * n,
-        limits=(1, 5, 50),
-        random_cuts=10,
+        limits=(1, 5, 30),
+        random_cuts=5,
     )
 
 
@@ -535,12 +535,12 @@ def test_blocks_without_content_are_linear(unit: bytes) -> None:
 
 def test_byte_by_byte_is_linear() -> None:
     wire = compressed(random.Random(4).randbytes(32768))
-    check_linear(ZlibCodec, lambda n: [wire[place : place + 1] for place in range(n)], n=4096)
+    check_linear(ZlibCodec, lambda n: [wire[place : place + 1] for place in range(n)], n=2048)
 
 
 def test_one_large_read_is_linear() -> None:
     data = random.Random(4).randbytes(8 * MIB)
-    check_linear(ZlibCodec, lambda n: [compressed(data[:n], level=1)], n=2 * MIB)
+    check_linear(ZlibCodec, lambda n: [compressed(data[:n], level=0)], n=2 * MIB)
 
 
 def test_at_the_ratio_all_the_time_is_linear() -> None:
