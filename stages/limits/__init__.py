@@ -1,4 +1,4 @@
-"""Limits on what passes: how fast, how much, how large, and for how long nothing or nothing whole may come."""
+"""Limits: how fast, how much, how large, and how long a silence or a frame may last."""
 
 from __future__ import annotations
 
