@@ -151,9 +151,12 @@ class DelimiterInbound(InboundFramer):
     def _may_complete(self, data: bytes) -> bool:
         if self._skipping or len(self._tail) + len(data) > self._max_bytes:
             return True
-        before = self._marks.longest - 1
-        edge = self._tail[-before:] + data[:before] if before else b""
-        return any(mark in data or mark in edge for mark in self._marks.all)
+        marks, before = self._marks, self._marks.longest - 1
+        edge = bytes(self._tail[-before:]) if before else b""
+        if marks.nested:
+            # One that still has to wait makes nothing complete; whether it has, the last bytes tell.
+            return self._find(edge + data, 0)[1] > 0
+        return any(mark in data or mark in edge + data[:before] for mark in marks.all)
 
     def _cut(self, data: bytes) -> Result[bytes]:
         if self._skipping:
