@@ -8,7 +8,16 @@ from typing import Any
 import pytest
 
 from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError, Result
-from stages.framing._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, check_choice, check_size
+from stages.framing._base import (
+    AtEOF,
+    Framer,
+    InboundFramer,
+    OutboundFramer,
+    Oversize,
+    all_fit,
+    check_choice,
+    check_size,
+)
 
 from .driving import finished
 
@@ -255,3 +264,17 @@ def test_it_holds_what_it_has_not_cut_yet() -> None:
     assert 7 == stage.holds
     assert [b"cd"] == list(frames)
     assert 1 == stage.holds
+
+
+# ---- many frames against the limit
+
+
+@pytest.mark.parametrize("mark", [b"|", b"<>", None])
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 10, 40, 100])
+@pytest.mark.parametrize("rest", [b"", b"x", b"x" * 3, b"x" * 12])
+def test_whether_all_fit_does_not_depend_on_how_it_is_found_out(mark: bytes | None, most: int, rest: bytes) -> None:
+    for frames in ([], [b"abc"] * 9, [b""] * 30, [b"a", b"abcdefghijk", b"b"], [b"abcdefghij"] * 2):
+        ends = mark or b";"
+        data = b"".join(frame + ends for frame in frames) + rest
+        fit = all(len(frame) <= most for frame in [*frames, rest])
+        assert fit == all_fit(frames, data, len(data) - len(rest), mark, most)
