@@ -26,6 +26,9 @@ EXCEPTIONS = {
     ("Logger", "check_limit"): "max_chars cuts what is shown; the item passes whatever its size",
     ("HexDump", "check_limit"): "max_bytes cuts what is shown; the item passes whatever its size",
     ("Recorder", "check_limit"): "max_bytes is when the next file begins; the item passes whatever its size",
+    ("PcapTap", "check_limit"): "max_bytes is where the capture ends; the item passes whatever its size",
+    ("ProtobufCodec", "check_linear"): "an item is one message, never a part of a stream; protobuf's own code reads it",
+    ("Rechunk", "check_framer"): "its pieces depend on how the bytes came: it bounds them and cuts no frames",
     ("StructCodec", "check_linear"): "an item is one record of a fixed size, never a part of a stream",
 }
 
@@ -55,10 +58,10 @@ def takes_a_byte_stream(entry: Entry) -> bool:
 
 
 def waits(entry: Entry) -> bool:
-    """Whether anything in its file is awaited."""
+    """Whether anything in its file is awaited, but for what the class above does (`await super().finish()`)."""
     tree = ast.parse(source_of(entry).read_text("utf-8"))
-    methods = [each for each in ast.walk(tree) if isinstance(each, ast.AsyncFunctionDef)]
-    return any(isinstance(node, ast.Await) for each in methods for node in ast.walk(each))
+    awaited = [ast.unparse(node.value) for node in ast.walk(tree) if isinstance(node, ast.Await)]
+    return any(not call.startswith("super().") for call in awaited)
 
 
 def needed(entry: Entry) -> set[str]:
@@ -147,7 +150,7 @@ def test_its_tests_have_the_checks_of_the_kit(entry: Entry) -> None:
 
 @EACH
 def test_its_page_has_a_picture_and_a_program(entry: Entry) -> None:
-    """Of what goes in and comes out, then a program that uses it and shows what it prints, then its parameters."""
+    """Of what goes in and comes out, then a program that uses it and shows what comes of it, then its parameters."""
     page = page_of(entry)
     text = page.read_text("utf-8")
     assert text.startswith(f"# {page.stem}\n")
@@ -157,7 +160,7 @@ def test_its_page_has_a_picture_and_a_program(entry: Entry) -> None:
     assert re.search(r"in:.*out:", picture[1], re.DOTALL) or "─►" in picture[1] or "→" in picture[1]
     programs = [block.text for block in code_blocks(page, "python")]
     assert any(re.search(rf"\b{page.stem}\(", program) for program in programs)
-    assert code_blocks(page, "text"), "no program shows what it prints"
+    assert code_blocks(page, "text") or any("\nassert " in program for program in programs), "nothing is shown"
 
 
 def test_no_exception_is_out_of_date() -> None:
