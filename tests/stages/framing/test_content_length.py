@@ -61,7 +61,9 @@ def test_the_header_says_how_many_bytes_follow() -> None:
     ids=repr,
 )
 def test_names_in_any_case_and_other_headers_are_taken(header: bytes) -> None:
-    check_framer(ContentLengthFramer, wire=header + b"\r\n{}" + frame(b"[]"), frames=[b"{}", b"[]"], random_cuts=50)
+    wire = header + b"\r\n{}" + frame(b"[]")
+    for pieces in ([wire], byte_by_byte(wire), [wire[:9], wire[9:]]):
+        assert ([b"{}", b"[]"], None, None, 0) == outcome(ContentLengthFramer(), pieces)
 
 
 def test_frames_are_bytes_also_of_a_bytearray() -> None:
@@ -164,8 +166,8 @@ def test_exactly_the_limit_passes_and_one_more_byte_fails() -> None:
         lambda n: frame(b"x" * n),
         payload=lambda n: b"x" * n,
         certain=lambda n: len(frame(b"x" * (n + 1))) - n - 1,
-        limits=(1, 2, 9, 100),
-        random_cuts=50,
+        limits=(1, 9, 30),
+        random_cuts=20,
     )
 
 
@@ -181,7 +183,7 @@ def test_exactly_the_limit_of_the_header_passes_and_one_more_byte_fails(end: byt
         lambda n: ContentLengthFramer(max_header_bytes=n),
         header,
         certain=lambda n: n - 3 if end.startswith(b"A:") else n - 4,
-        limits=(26, 30, 60),
+        limits=(26, 60),
         random_cuts=20,
     )
 

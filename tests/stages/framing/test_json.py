@@ -373,12 +373,12 @@ def test_one_endless_value_is_linear(what: str) -> None:
     """In one read, in pieces, and byte by byte."""
     make = partial(JSONFramer, 1 << 30)
     check_linear(make, lambda n: [endless(what, n)], n=8192)
-    check_linear(make, lambda n: pieces_at(endless(what, n), range(99, n, 99)), n=8192)
-    check_linear(make, lambda n: byte_by_byte(endless(what, n)), n=1024)
+    check_linear(make, lambda n: pieces_at(endless(what, n), range(99, n, 99)), n=4096)
+    check_linear(make, lambda n: byte_by_byte(endless(what, n)), n=512)
 
 
 def test_many_values_in_one_read_are_linear() -> None:
-    check_linear(JSONFramer, lambda n: [b"{}" * n], n=8192)
+    check_linear(JSONFramer, lambda n: [b"{}" * n], n=2048)
     check_linear(JSONFramer, lambda n: [b"[[[[[]]]]]\n" * n], n=1024)
 
 
