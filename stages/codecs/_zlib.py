@@ -41,6 +41,7 @@ _FREE_BYTES: Final = 102400
 _MOST_IN: Final = 16384  # zlib copies what it did not get to, each time
 _MOST_OUT: Final = 65536
 _FLUSHED: Final = b"\0\0\xff\xff"  # how a sync flush and a full flush end
+_EMPTY_BLOCK: Final = b"\0" + _FLUSHED
 _MOST_FLUSHES_IN: Final = 4096  # input with several flushes that is decompressed at once
 
 
@@ -55,7 +56,8 @@ class ZlibCodec(Duplex[BytesLike, bytes, BytesLike, bytes]):
     Args:
         format: "gzip", where members may follow one another; "zlib"; "deflate": without header and checksum.
         max_ratio: how many times the bytes received the decompressed bytes may be, counted over the whole stream,
-            beyond 102400 bytes (100 KiB) which are free. Deflate reaches 1032, so 1033 allows everything.
+            beyond 102400 bytes (100 KiB) which are free. Deflate reaches 1032, so 1033 allows everything. Outbound
+            keeps to it, too, with empty blocks, so that a peer with the same limits reads what it writes.
         max_bytes: the most that may be decompressed between two flushes of the peer, or between the begin and the
             end of a stream that has none; outbound, the longest item. A connection whose peer flushes what
             it sends, with a sync or full flush as this codec does, may last for ever.
@@ -74,7 +76,7 @@ class ZlibCodec(Duplex[BytesLike, bytes, BytesLike, bytes]):
         check_choice("ZlibCodec", "format", format, tuple(_WBITS))
         check_size("ZlibCodec", "max_bytes", max_bytes, default=1073741824)
         _check_ratio(max_ratio)
-        super().__init__(ZlibInbound(format, max_ratio, max_bytes), ZlibOutbound(format, max_bytes))
+        super().__init__(ZlibInbound(format, max_ratio, max_bytes), ZlibOutbound(format, max_ratio, max_bytes))
 
 
 def _check_ratio(value: object) -> None:
@@ -273,10 +275,10 @@ class ZlibOutbound(Outbound[BytesLike, bytes]):
     holds = 0
     keeps_outbound_state = True  # what comes later refers to what came before
 
-    def __init__(self, format: Format, max_bytes: int) -> None:  # noqa: A002 - as above
-        self._format, self._max_bytes = format, max_bytes
+    def __init__(self, format: Format, max_ratio: float, max_bytes: int) -> None:  # noqa: A002 - as above
+        self._format, self._max_ratio, self._max_bytes = format, max_ratio, max_bytes
         self._encoder = zlib.compressobj(wbits=_WBITS[format])
-        self._begun = False
+        self._taken = self._given = 0  # bytes in, bytes out
 
     def process_sync(self, data: BytesLike, /) -> Result[bytes]:
         """Compress one item, and flush.
@@ -294,9 +296,18 @@ class ZlibOutbound(Outbound[BytesLike, bytes]):
             )
         if not data:
             return ()
-        self._begun = True
-        return [self._encoder.compress(data) + self._encoder.flush(zlib.Z_SYNC_FLUSH)]
+        return [b"".join(self._compress(data[at : at + _MOST_OUT]) for at in range(0, len(data), _MOST_OUT))]
 
     async def finish(self) -> Result[bytes]:
         """End the compressed stream, if one was begun."""
-        return [self._encoder.flush()] if self._begun else ()
+        return [self._encoder.flush()] if self._taken else ()
+
+    def _compress(self, piece: bytes) -> bytes:
+        """Compress what is at most as long as what is free, and flush."""
+        self._taken += len(piece)
+        missing = self._taken - _FREE_BYTES - int(self._max_ratio * self._given)
+        # A peer with the same max_ratio must have got so many bytes before it. At a flush a block may begin.
+        padding = _EMPTY_BLOCK * math.ceil(missing / (len(_EMPTY_BLOCK) * self._max_ratio)) if missing > 0 else b""
+        data = padding + self._encoder.compress(piece) + self._encoder.flush(zlib.Z_SYNC_FLUSH)
+        self._given += len(data)
+        return data

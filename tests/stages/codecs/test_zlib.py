@@ -267,6 +267,23 @@ def test_short_items_may_be_as_regular_as_they_like() -> None:
     assert (item, None, None) == outcome(ZlibCodec(), [compressed(item)])
 
 
+@pytest.mark.parametrize(("format", "max_ratio"), [("gzip", 100), ("zlib", 7.3), ("deflate", 1033)])
+@pytest.mark.parametrize("sizes", [[MIB], [FREE + 1], [1] * 50 + [300_000] * 3], ids=["one", "little", "many"])
+def test_a_peer_with_the_same_limits_reads_what_it_writes(format: Format, max_ratio: float, sizes: list[int]) -> None:  # noqa: A002
+    """However regular it is; and so does any other decoder."""
+    codec = ZlibCodec(format, max_ratio=max_ratio)
+    items = [b"\0" * size for size in sizes]
+    wire = b"".join(deflated(codec, item) for item in items)
+    for pieces in ([wire], pieces_of(wire, range(0, len(wire), 97))):
+        got, error, _ = outcome(ZlibCodec(format, max_ratio=max_ratio), pieces)
+        assert sum(sizes) == len(got)
+        assert error is not None
+        assert error.startswith("IncompleteFrameError")
+    decoder = zlib.decompressobj(WBITS[format])
+    assert sum(sizes) == len(decoder.decompress(wire))
+    assert len(wire) <= sum(sizes) / max_ratio + 2000
+
+
 def test_1033_allows_all_that_deflate_can_do() -> None:
     assert (b"\0" * 3 * MIB, None, None) == outcome(ZlibCodec(max_ratio=1033), [compressed(b"\0" * 3 * MIB)])
 
