@@ -21,6 +21,7 @@ import stages
 from pipeline import NEED_INPUT, Duplex, Engine, Pipeline
 from pipeline._surgery import Cut, Surgery
 from stages import (
+    COBSFramer,
     ContentLengthFramer,
     DelimiterFramer,
     FixedFramer,
@@ -31,6 +32,7 @@ from stages import (
     MessagePackCodec,
     NetstringFramer,
     Rechunk,
+    SLIPFramer,
     Tap,
     TextCodec,
     VarintFramer,
@@ -69,6 +71,9 @@ class Conversation:
 
 
 CONVERSATIONS = [
+    Conversation(
+        COBSFramer, [b"ab", b"", b"c\0"], [b"\x03ab\0", b"\x01\0", b"\0\0\x02c\x01\0"], [b"\0\x02d\0\0", b"\x05e\0"]
+    ),
     Conversation(
         ContentLengthFramer,
         [b"{}", b""],
@@ -126,6 +131,12 @@ CONVERSATIONS = [
         MessagePackCodec, [1, "ab", [None]], [b"\x01", b"\xa2ab", b"\x91\xc0"], [b"\x02", b"\x92\x01", b"\xc1"]
     ),
     Conversation(NetstringFramer, [b"ab", b"", b"c"], [b"2:ab,", b"0:,", b"1:c,"], [b"1:d,", b"1", b"x,01:"]),
+    Conversation(
+        SLIPFramer,
+        [b"ab", b"\xc0", b"c"],
+        [b"\xc0ab\xc0", b"\xdb\xdc\xc0", b"\xc0\xc0c\xc0"],
+        [b"\xc0\xc0d\xc0\xc0", b"\xdbx"],
+    ),
     Conversation(VarintFramer, [b"ab", b"", b"c"], [b"\x02ab", b"\0", b"\x81\0c"], [b"\x01d", b"\x02", b"\xff" * 6]),
 ]
 
