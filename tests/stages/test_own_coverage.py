@@ -40,7 +40,7 @@ def test_file_is_covered_by_its_own_tests(source: str, tmp_path: Path) -> None:
     coverage = [sys.executable, "-m", "coverage"]
     data = f"--data-file={tmp_path / 'coverage'}"
     tests = [*coverage, "run", data, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not full"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "EVERY_CUT": "1"}
     report = [*coverage, "report", data, f"--include={source}", "--fail-under=100"]
     for command in ([*tests, mirror_of(source)], report):
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
