@@ -7,6 +7,8 @@ parametrised tests are the same in every process, so that pytest-xdist can share
 from __future__ import annotations
 
 import inspect
+from collections.abc import Iterator
+from contextlib import nullcontext
 from functools import partial
 
 import pytest
@@ -14,9 +16,17 @@ import trio
 import trio.testing
 from hypothesis import settings
 
+from tests.measuring import unmeasured
+
 # An example that takes longer than 200 ms is no error: other workers have the processors too.
 settings.register_profile("penstock", settings(deadline=None))
 settings.load_profile("penstock")
+
+
+@pytest.fixture(autouse=True)
+def _pause_coverage(request: pytest.FixtureRequest) -> Iterator[None]:
+    with unmeasured() if request.node.get_closest_marker("unmeasured") else nullcontext():
+        yield
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -13,33 +13,20 @@ import itertools
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-import coverage
 import pytest
 
 from pipeline.testing import _cuts
+from tests.measuring import unmeasured
 
 MEASURED = 20
 """So many of the ways to cut."""
 
+HERE = Path(__file__).parent
 HEAVY = re.compile("linear|ten_thousand")
 """Names of tests that repeat what others do, to see how long it takes or whether it ever goes wrong."""
-
-
-@contextmanager
-def unmeasured() -> Iterator[None]:
-    """Coverage does not look; nothing happens where it does not anyway."""
-    running = coverage.Coverage.current()
-    if running is None:
-        yield
-        return
-    running.stop()
-    try:
-        yield
-    finally:
-        running.start()
 
 
 def first_measured(ways: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
@@ -62,16 +49,17 @@ def never_measured(function: Callable[..., Any]) -> Callable[..., Any]:
     return apart
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if HEAVY.search(item.name) and HERE in item.path.parents:
+            item.add_marker("unmeasured")
+
+
 @pytest.fixture(autouse=True)
-def _what_is_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    if HEAVY.search(request.node.name):
-        with unmeasured():
-            yield
-        return
+def _what_is_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_cuts, "_every_way", first_measured(_cuts._every_way))
     monkeypatch.setattr(_cuts, "_many_ways", first_measured(_cuts._many_ways))
     if "EVERY_CUT" in os.environ:
         monkeypatch.setattr(_cuts, "_found_by_hypothesis", never_measured(_cuts._found_by_hypothesis))
     else:
         monkeypatch.setattr(_cuts, "_found_by_hypothesis", lambda length, fails: None)
-    yield
