@@ -7,6 +7,8 @@ Run as a program, it writes that into the page:
 
 from __future__ import annotations
 
+import re
+
 from stages._catalogue import catalogue, overview
 from tests.code_blocks import ROOT, code_blocks
 
@@ -18,6 +20,11 @@ def test_the_page_shows_what_the_terminal_shows() -> None:
     (block,) = code_blocks(PAGE, "text")
     again = "PYTHONPATH=. python tests/docs/test_catalogue.py writes it anew"
     assert overview(catalogue(), WIDTH) == block.text, again
+
+
+def test_the_page_names_every_family() -> None:
+    named = re.findall(r"^\| `stages\.(\w+)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
+    assert {entry.family for entry in catalogue()} == {*named}
 
 
 def test_readme_shows_a_part_of_it() -> None:
