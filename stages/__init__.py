@@ -1,6 +1,6 @@
 """Ready-made stages; each is importable from here and from its family.
 
-Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`.
+Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`, `stages.tls`.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from .taps import (
     recover,
     replay,
 )
+from .tls import TLS, TLSError
 
 __all__ = [
     "COBSFramer",
@@ -81,6 +82,7 @@ __all__ = [
     "SLIPFramer",
     "SizeLimit",
     "StructCodec",
+    "TLSError",
     "Tap",
     "TextCodec",
     "Traffic",
