@@ -68,11 +68,11 @@ def _at(version: ssl.TLSVersion | None, context: ssl.SSLContext) -> ssl.SSLConte
     return context
 
 
-def client(version: ssl.TLSVersion | None = None, **options: Any) -> TLS:
+def client(version: ssl.TLSVersion | None = None, **options: Any) -> Any:
     return TLS(client_context(version, **options), NAME)
 
 
-def server(version: ssl.TLSVersion | None = None, **options: Any) -> TLS:
+def server(version: ssl.TLSVersion | None = None, **options: Any) -> Any:
     return TLS(server_context(version, **options), server_side=True)
 
 
