@@ -145,11 +145,12 @@ def test_alpn_is_the_servers_choice_of_what_the_client_offers(version: ssl.TLSVe
     contexts = client_context(version), server_context(version)
     contexts[0].set_alpn_protocols(["h2", "http/1.1"])
     contexts[1].set_alpn_protocols(["http/1.1", "h2"])
-    ours, theirs = TLS(contexts[0], NAME), TLS(contexts[1], server_side=True)
+    ours: Any = TLS(contexts[0], NAME)
+    theirs: Any = TLS(contexts[1], server_side=True)
     assert ours.alpn_protocol is None
     shaken(ours, theirs)
     assert "http/1.1" == ours.alpn_protocol == theirs.alpn_protocol
-    assert version.name == (ours.ssl_object.version() or "").replace(".", "_")
+    assert version.name == ours.ssl_object.version().replace(".", "_")
 
 
 def test_no_alpn_is_none() -> None:
@@ -261,13 +262,12 @@ def test_a_close_notify_is_the_end_and_the_other_direction_goes_on(version: ssl.
     wire.client.send_eof()
     wire.carry()
     assert [b"last"] == wire.server.received
-    assert wire.server.inbound_ended
-    assert not wire.client.inbound_ended
+    assert (True, False) == (wire.server.inbound_ended, wire.client.inbound_ended)
     wire.server.send(b"and", b"still")
     wire.server.send_eof()
     wire.carry()
     assert [b"and", b"still"] == wire.client.received
-    assert wire.client.inbound_ended
+    assert (True, True) == (wire.server.inbound_ended, wire.client.inbound_ended)
     assert [] == wire.client.finish() == wire.server.finish()
 
 
@@ -528,10 +528,8 @@ def test_another_handshake_holds_up_what_is_sent_meanwhile() -> None:
     peer.connection.renegotiate()
     peer.connection.do_handshake()
     harness.receive(peer.wrote())
-    assert not harness.engine.ready
-    assert [] == harness.send(b"meanwhile")
+    assert [] == harness.send(b"meanwhile"), "it is not ready"
     carried = carry(harness, peer, carried)
-    assert harness.engine.ready
     assert b"meanwhile" == peer.received
     peer.connection.send(b"answer")
     carry(harness, peer, carried)
@@ -582,7 +580,7 @@ def test_what_does_not_fit_is_refused_with_a_right_call(make: Any, error: Any, s
 class Sealed(Inbound[int, bytes]):
     """So many bytes from the peer as single bytes on the wire, encrypted item by item."""
 
-    def __init__(self, peer: TLS, size: int) -> None:
+    def __init__(self, peer: Any, size: int) -> None:
         self.peer, self.size = peer, size
 
     def process_sync(self, item: int, /) -> Iterator[bytes]:
