@@ -150,7 +150,7 @@ def test_alpn_is_the_servers_choice_of_what_the_client_offers(version: ssl.TLSVe
     assert ours.alpn_protocol is None
     shaken(ours, theirs)
     assert "http/1.1" == ours.alpn_protocol == theirs.alpn_protocol
-    assert version.name == ours.ssl_object.version().replace(".", "_")
+    assert version.name == str(ours.ssl_object.version()).replace(".", "_")
 
 
 def test_no_alpn_is_none() -> None:
