@@ -49,6 +49,7 @@ from .taps import (
 from .tls import TLS, TLSError
 
 __all__ = [
+    "TLS",
     "COBSFramer",
     "ChannelTap",
     "ContentLengthFramer",

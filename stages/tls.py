@@ -71,7 +71,7 @@ class TLS(Duplex[BytesLike, bytes, BytesLike, bytes]):
     ) -> None:
         connection = _Connection(ssl_context, server_hostname, server_side=server_side)
         self.ssl_object = connection.ssl_object
-        super().__init__(TLSInbound(connection), TLSOutbound(connection))
+        super().__init__(_TLSInbound(connection), _TLSOutbound(connection))
 
     @property
     def alpn_protocol(self) -> str | None:
@@ -156,7 +156,7 @@ class _Connection:
             raise self.failure.with_traceback(None)
 
 
-class TLSInbound(Inbound[BytesLike, bytes]):
+class _TLSInbound(Inbound[BytesLike, bytes]):
     """The inbound half of `TLS`: shakes hands, and decrypts."""
 
     name = "TLS.inbound"
@@ -257,7 +257,7 @@ class TLSInbound(Inbound[BytesLike, bytes]):
             yield Reply(self._connection.outgoing.read())
 
 
-class TLSOutbound(Outbound[BytesLike, bytes]):
+class _TLSOutbound(Outbound[BytesLike, bytes]):
     """The outbound half of `TLS`: encrypts."""
 
     name = "TLS.outbound"
