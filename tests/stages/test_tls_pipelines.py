@@ -32,6 +32,7 @@ from .tls_parts import (
     stranger,
 )
 
+pytestmark = pytest.mark.unmeasured  # test_tls.py covers the stage's own lines
 Kind = Literal["TLS", "SSLStream"]
 PAIRS = list(itertools.product(["TLS", "SSLStream"], repeat=2))
 EACH_PAIR = pytest.mark.parametrize(("near", "far"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
