@@ -107,12 +107,12 @@ def pipeline_stats(pipeline: Pipeline[Any, Any] | Engine[Any, Any]) -> PipelineS
     """Return what each stage of a running pipeline has done, holds and waits for, and since when.
 
     print(pipeline_stats(pipeline))        ─►  a table, and below it
-                                               slow: inbound stage 2, Lookup, has been at work in process() for 12.0 s
+                                               inbound: stage 2, Lookup, has been at work in process() for 12.0 s
 
     It takes no lock, and no time of the pipeline's tasks: call it from any of them, or from another one.
     The first call begins to count; the numbers of items and the times are from then on, so one who
     asks once, of a pipeline that has stalled, learns what waits for what, and who asks twice since when.
-    Before it, a pipeline pays nothing. From then on an item costs some tenths of a microsecond for each stage.
+    Before it, a pipeline pays nothing; from then on about a microsecond for each item and stage.
 
     Args:
         pipeline: a `Pipeline`, entered or not, or an `Engine`, of which all is known but the transport's and the
@@ -175,7 +175,8 @@ def _begin_at(driver: Driver, counting: Counting) -> None:
     """The same in a driver."""
     driver.__class__ = CountedDriver
     counted = cast("CountedDriver", driver)
-    counted.clock, counted.read_began, counted.write_began = counting.clock, counting.since, counting.since
+    counted.clock = counting.clock
+    counted.read_began = counted.write_began = counting.clock()
     driver.chain_changed()  # it has kept what the slots call
 
 
@@ -274,6 +275,10 @@ def _for(stage: StageStats) -> str:
     return f"{'at least ' if stage.at_least else ''}{stage.seconds:.1f} s"
 
 
+def _lasting(stats: PipelineStats, seconds: float) -> str:
+    return f"{'' if seconds < stats.counted_for else 'at least '}{seconds:.1f} s"
+
+
 def _table(stats: PipelineStats) -> list[str]:
     head = ("", "", "stage", "in", "out", "waits for", "for", "holds")
     rows = [head, *map(_row, stats.stages)]
@@ -351,14 +356,14 @@ def _what_else_inbound(stats: PipelineStats) -> str:
             f"nobody receives what has been there for {_for(there[-1])}" if there else "nobody receives what is there"
         )
     if stats.reading is not None:
-        return f"the peer has sent nothing for {stats.reading:.1f} s"
-    return _idle(stats, "inbound", "nobody receives")
+        return f"the peer has sent nothing for {_lasting(stats, stats.reading)}"
+    return _idle(stats, "inbound", "under way" if stats.receiving else "nobody receives")
 
 
 def _what_else_outbound(stats: PipelineStats) -> str:
     """The same for outbound."""
     if stats.writing is not None:
-        return f"the transport has not taken what is written for {stats.writing:.1f} s"
+        return f"the transport has not taken what is written for {_lasting(stats, stats.writing)}"
     return "what is to be written waits" if stats.to_write else _idle(stats, "outbound", "nothing is being sent")
 
 
