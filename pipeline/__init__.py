@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from ._pipeline import Pipeline
     from ._pump import pump
     from ._serve import open_tcp_pipeline, serve_tcp
-    from ._stats import PipelineStats, StageStats, pipeline_stats
 
 __all__ = [
     "END",
@@ -58,20 +57,17 @@ __all__ = [
     "Passthrough",
     "Pipeline",
     "PipelineError",
-    "PipelineStats",
     "Reply",
     "Result",
     "Stage",
     "StageInUseError",
     "StageReturnError",
-    "StageStats",
     "StageTimeoutError",
     "SurgeryError",
     "Waiting",
     "inbound",
     "open_tcp_pipeline",
     "outbound",
-    "pipeline_stats",
     "pump",
     "serve_tcp",
 ]
@@ -79,10 +75,7 @@ __all__ = [
 _NEEDS_TRIO = {
     "Datagrams": "_datagrams",
     "Pipeline": "_pipeline",
-    "PipelineStats": "_stats",
-    "StageStats": "_stats",
     "open_tcp_pipeline": "_serve",
-    "pipeline_stats": "_stats",
     "pump": "_pump",
     "serve_tcp": "_serve",
 }

@@ -101,6 +101,8 @@ class Writing:
 
     async def flush_all(self) -> None:
         """Write replies until none is left, however long it takes; a failure breaks outbound only."""
+        if self.writing:
+            return  # this task was started when nobody had the wire; who took it since takes replies along
         with self.has_wire():
             try:
                 status: Any = None

@@ -1,6 +1,6 @@
 """Ready-made stages; each is importable from here and from its family.
 
-Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`, `stages.tls`.
+Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`.
 """
 
 from __future__ import annotations
@@ -46,10 +46,8 @@ from .taps import (
     recover,
     replay,
 )
-from .tls import TLS, TLSError
 
 __all__ = [
-    "TLS",
     "COBSFramer",
     "ChannelTap",
     "ContentLengthFramer",
@@ -83,7 +81,6 @@ __all__ = [
     "SLIPFramer",
     "SizeLimit",
     "StructCodec",
-    "TLSError",
     "Tap",
     "TextCodec",
     "Traffic",

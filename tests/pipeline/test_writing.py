@@ -124,3 +124,19 @@ async def test_what_can_only_be_received_from() -> None:
         assert 1 == pipeline.dropped_replies
         with pytest.raises(trio.BrokenResourceError, match="can only be received from"):
             await pipeline.send(b"y")
+
+
+async def test_who_was_started_to_write_leaves_it_to_who_took_the_wire_meanwhile() -> None:
+    """A receive starts a task that writes; a send that begins in the same step has the wire before it (P14)."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines(), merge_writes=True) as pipeline:
+        await pipeline.send(b"merged")
+        driver = pipeline._driver
+        with driver.has_wire():
+            await driver.flush_all()
+            assert driver.writing, "the role was taken from who had it"
+            with trio.move_on_after(1) as scope:
+                await there.receive_some()
+        assert scope.cancelled_caught, "both would have written the same bytes"
+        await pipeline.flush()
+        assert b"merged\n" == await there.receive_some()
