@@ -1,6 +1,6 @@
 """Ready-made stages; each is importable from here and from its family.
 
-Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.taps`.
+Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.protocols`, `stages.taps`.
 """
 
 from __future__ import annotations

@@ -1,0 +1,7 @@
+"""Protocols: stages of libraries that do no I/O themselves (sans-I/O), each with its extra."""
+
+from __future__ import annotations
+
+from .sansio import SansIO
+
+__all__ = ["SansIO"]

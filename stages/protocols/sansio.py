@@ -1,0 +1,248 @@
+"""`SansIO`: a stage of a protocol library that does no I/O itself ("sans-I/O": h11, wsproto, h2 …).
+
+All of them have one shape: bytes in, events out; events to send in, bytes to write out; and after every call,
+also one that failed, the library may have bytes to write. What is the same for each of them is done here. Source
+of the shape: https://sans-io.readthedocs.io.
+
+Rules for this file: it knows no library. What a library needs said is a method of `SansIO`, to be overridden.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from operator import length_hint
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
+
+from pipeline import END, Duplex, End, Inbound, Outbound, Reply, Result
+
+from .._bytes import BytesLike, as_bytes
+
+__all__ = ["SansIO"]
+
+ClientIn = TypeVar("ClientIn")
+ClientOut = TypeVar("ClientOut")
+
+
+class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, ClientOut]):
+    """A stage of a sans-I/O library: subclass it, and say how the library's calls are named.
+
+    in:  bytes cut anywhere        out:  the library's events
+
+    `receive_data`, `send_event` and `data_to_send` must be there; all else is for libraries that have more. The two
+    halves of the stage share the object, and so the library's connection. What the library has to write after a call
+    goes out in one write; an error comes after it, so that the peer learns why.
+
+    Raises:
+        TypeError: `receive_data` is a generator function in a class with `leftover`: it would not run before its first
+            event is asked for, and bytes that the library has not seen could not be given back.
+    """
+
+    ready: Any = True
+    """bool: False while a handshake runs that needs nobody's decision; a `send()` waits for it. A property, mostly."""
+    paused: Any = False
+    """bool: while True the library must not be fed; `poll` gives events once it may be."""
+    sending_ended: Any = False
+    """bool: True once nothing will ever be sent any more: behind what is to be written, the wire is half-closed."""
+    holds: Any = None
+    """int | None: how many bytes of something unfinished the library holds; None: it does not say."""
+    end_waits: bool = True
+    """Whether `send_eof()` and closing, too, wait while the stage is not ready."""
+
+    def __init__(self) -> None:
+        cls = type(self)
+        if inspect.isgeneratorfunction(cls.receive_data) and cls.leftover is not SansIO.leftover:
+            raise TypeError(
+                f"{cls.__name__}.receive_data() is a generator, which does not run before its first event is asked "
+                f"for; {cls.__name__}.leftover() would miss the bytes. Feed the library first, then return the "
+                f"events: self.connection.receive_data(data); return self._events()"
+            )
+        polls = cls.poll is not SansIO.poll
+        super().__init__(_PollingInbound(self) if polls else _Inbound(self), _Outbound(self))
+
+    # ---- what a library must have
+
+    def receive_data(self, data: bytes, /) -> Iterable[ClientIn | End]:
+        """Feed the library, and return its events: a list, or an iterator that asks for them one by one.
+
+        `data` is never empty: that means the end of the stream to some libraries. `END` among the events ends inbound.
+
+        Raises:
+            Exception: what the peer sent is wrong; when what is to be written is out, the stage stays failed.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} does not define receive_data")
+
+    def send_event(self, event: ClientOut, /) -> None:
+        """Give the library what the client sends; the bytes that it becomes are asked for by `data_to_send`.
+
+        Raises:
+            Exception: it cannot be sent now, or never.
+        """
+        raise NotImplementedError(f"{type(self).__qualname__} does not define send_event")
+
+    def data_to_send(self) -> bytes:
+        """Take what the library has to write; called after every other call, also after one that failed."""
+        raise NotImplementedError(f"{type(self).__qualname__} does not define data_to_send")
+
+    # ---- what it may have
+
+    def start(self) -> Iterable[ClientIn | End]:
+        """Begin, before anything moves: a preface, a client's first flight."""
+        return ()
+
+    def receive_eof(self) -> Iterable[ClientIn | End]:
+        """Tell the library that the peer ended the stream, and return its last events; or raise: it ended too early."""
+        return ()
+
+    def send_eof(self) -> None:
+        """Tell the library that the client ends its direction in good order: a close frame."""
+
+    def poll(self) -> Iterable[ClientIn | End]:
+        """Give events that need no new input, such as those that waited while the library was `paused`.
+
+        It is called often, and first of all: before the stage is fed and after anything was sent. `()`: there are none.
+        """
+        return ()
+
+    def leftover(self) -> bytes | None:
+        """Take out of the library the bytes that no event has come of, exactly; None: it cannot give them back."""
+        return None
+
+    def close(self) -> None:
+        """Let go of what the library holds, however the pipeline ended."""
+
+
+class _Inbound(Inbound[BytesLike, ClientIn]):
+    """The inbound half: feeds the library, and gives its events."""
+
+    def __init__(self, protocol: SansIO[ClientIn, Any]) -> None:
+        self.name = f"{protocol.name}.inbound"
+        self._protocol = protocol
+        self._failure: Exception | None = None
+        self._events: Iterator[Any] = iter(())  # of the last call, not asked for yet
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is sent may go to the library."""
+        return bool(self._protocol.ready)
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether the library may be fed."""
+        return not self._protocol.paused
+
+    @property
+    def holds(self) -> int | None:
+        """What the library says."""
+        held: int | None = self._protocol.holds
+        return held
+
+    async def start(self) -> Result[ClientIn]:
+        """Begin."""
+        return self._made(self._protocol.start)
+
+    def process_sync(self, data: BytesLike, /) -> Result[ClientIn]:
+        """Feed the library, and give its events, lazily."""
+        if type(data) is not bytes:
+            data = as_bytes(self._protocol.name, data)
+        self._check()
+        return self._made(self._protocol.receive_data, data) if data else ()
+
+    async def finish(self) -> Result[ClientIn]:
+        """End of the stream."""
+        self._check()
+        return self._made(self._protocol.receive_eof)
+
+    def unread(self, outputs: Iterable[Any], /) -> Iterable[bytes] | None:
+        """Give back what the library has not made events of; None after an error, and when there are events already."""
+        if list(outputs) or self._failure is not None or length_hint(self._events):
+            return None
+        rest = self._protocol.leftover()
+        return None if rest is None else [rest] if rest else []
+
+    def close(self) -> None:
+        """Close the library's connection."""
+        self._protocol.close()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure.with_traceback(None)
+
+    def _made(self, method: Callable[..., Iterable[ClientIn | End]], *args: Any) -> Iterator[Any]:
+        # Now, and not when the first result is asked for: what it was called with is with the library then.
+        try:
+            self._events = iter(method(*args))
+        except Exception as error:
+            self._failure = error
+            return self._failing(error)
+        return self._walk(self._events)
+
+    def _walk(self, events: Iterator[ClientIn | End]) -> Iterator[Any]:
+        try:
+            for event in events:
+                yield from _to_write(self._protocol, Reply)
+                yield event
+        except Exception as error:
+            self._failure = error
+            yield from self._failing(error)
+        yield from _to_write(self._protocol, Reply)
+
+    def _failing(self, error: Exception) -> Iterator[Any]:
+        yield from _to_write(self._protocol, Reply)
+        raise error
+
+
+class _PollingInbound(_Inbound[ClientIn]):
+    """The inbound half of a library that may have events without input; others need not be asked."""
+
+    def poll(self) -> Result[ClientIn]:
+        """Give the events that need no input."""
+        return () if self._failure is not None else self._made(self._protocol.poll)
+
+
+class _Outbound(Outbound[ClientOut, bytes]):
+    """The outbound half: gives the library what the client sends, and writes what it becomes."""
+
+    holds = 0
+    keeps_outbound_state = True
+
+    def __init__(self, protocol: SansIO[Any, ClientOut]) -> None:
+        self.name = f"{protocol.name}.outbound"
+        self._protocol = protocol
+
+    @property
+    def end_waits(self) -> bool:
+        """Whether the end waits while the stage is not ready."""
+        return self._protocol.end_waits
+
+    def process_sync(self, event: ClientOut, /) -> Result[bytes]:
+        """Let the library make bytes of an event."""
+        return self._made(self._protocol.send_event, event)
+
+    async def finish(self) -> Result[bytes]:
+        """Let the library end in good order."""
+        return self._made(self._protocol.send_eof)
+
+    def _made(self, method: Callable[..., None], *args: Any) -> Result[bytes]:
+        try:
+            method(*args)
+        except Exception as error:
+            return _and_raise(_to_write(self._protocol), error)
+        return _to_write(self._protocol)
+
+
+def _to_write(protocol: SansIO[Any, Any], turn: Callable[[Any], Any] | None = None) -> list[Any]:
+    """What the library has to write, as results of outbound, or of inbound: with `turn`."""
+    data = protocol.data_to_send()
+    ended = protocol.sending_ended
+    if not data and not ended:
+        return []
+    results = [each for each in (data, END if ended else None) if each]
+    return [turn(each) for each in results] if turn else results
+
+
+def _and_raise(results: list[Any], error: Exception) -> Iterator[Any]:
+    yield from results
+    raise error
