@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from ._pipeline import Pipeline
     from ._pump import pump
     from ._serve import open_tcp_pipeline, serve_tcp
+    from ._stats import PipelineStats, StageStats, pipeline_stats
 
 __all__ = [
     "END",
@@ -57,17 +58,20 @@ __all__ = [
     "Passthrough",
     "Pipeline",
     "PipelineError",
+    "PipelineStats",
     "Reply",
     "Result",
     "Stage",
     "StageInUseError",
     "StageReturnError",
+    "StageStats",
     "StageTimeoutError",
     "SurgeryError",
     "Waiting",
     "inbound",
     "open_tcp_pipeline",
     "outbound",
+    "pipeline_stats",
     "pump",
     "serve_tcp",
 ]
@@ -75,7 +79,10 @@ __all__ = [
 _NEEDS_TRIO = {
     "Datagrams": "_datagrams",
     "Pipeline": "_pipeline",
+    "PipelineStats": "_stats",
+    "StageStats": "_stats",
     "open_tcp_pipeline": "_serve",
+    "pipeline_stats": "_stats",
     "pump": "_pump",
     "serve_tcp": "_serve",
 }

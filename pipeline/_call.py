@@ -88,7 +88,7 @@ def call(slot: Slot, op: str, *args: Any) -> Waiting | None:
     this: Call = (op, *args)
     try:
         if op == "poll" or (op == "process" and slot.sync is not None):
-            method = slot.stage.poll if op == "poll" else slot.sync
+            method = slot.poll if op == "poll" else slot.sync
             returned(slot, method(*args), this)
             return None
         coroutine = _as_coroutine(slot.stage, op, getattr(slot.stage, op)(*args))

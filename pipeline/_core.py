@@ -26,6 +26,7 @@ from typing import Any, Generic, Literal
 from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, chain_of, claim, places_of
+from ._counting import Counting
 from ._errors import PipelineError
 from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
 from ._outgoing import WRITE_BYTES, ClientOut, Outgoing, refuse_marks
@@ -78,6 +79,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.on_news: Callable[[], None] = lambda: None
         self.inbound_error: BaseException | None = None
         self._clock = clock
+        self.counting: Counting | None = None
         self._starting: deque[Slot] | None = None
         self._input_ended = False
         self._note_slots()
@@ -276,6 +278,8 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self._timed = [slot for slot in self._slots if slot.timed]
         self._polled = [slot for slot in self._inbound.slots if slot.polls]
         self._gates = [half for slot in self._outbound.slots for half in slot.gates]
+        if self.counting is not None:
+            self.counting.count(self._slots)
 
     # ---- inside
 

@@ -32,6 +32,7 @@ class Slot:
         self.next: Slot | None = None
         self.sync: Any = sync_process(stage)
         self.polls = isinstance(stage, Inbound) and _overrides(stage, "poll")
+        self.poll: Any = stage.poll if self.polls else None
         self.timed = _overrides(stage, "on_timer")
         self.starts = starts(stage)
         self.finishes = _overrides(stage, "finish")

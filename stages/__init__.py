@@ -1,6 +1,6 @@
 """Ready-made stages; each is importable from here and from its family.
 
-Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.protocols`, `stages.taps`.
+Families: `stages.framing`, `stages.codecs`, `stages.limits`, `stages.protocols`, `stages.taps`, `stages.tls`.
 """
 
 from __future__ import annotations
@@ -46,8 +46,10 @@ from .taps import (
     recover,
     replay,
 )
+from .tls import TLS, TLSError
 
 __all__ = [
+    "TLS",
     "COBSFramer",
     "ChannelTap",
     "ContentLengthFramer",
@@ -81,6 +83,7 @@ __all__ = [
     "SLIPFramer",
     "SizeLimit",
     "StructCodec",
+    "TLSError",
     "Tap",
     "TextCodec",
     "Traffic",

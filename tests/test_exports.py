@@ -53,12 +53,16 @@ def names_for_type_checkers(module: ModuleType) -> set[str]:
 
 
 def own_names(module: ModuleType) -> set[str]:
-    """The public names a module has from its own distribution, modules apart, whether in `__all__` or not."""
+    """The public names a module has from its own distribution, modules apart, whether in `__all__` or not.
+
+    A package hands out what it imports; a family of one file defines what it hands out.
+    """
     found = {name for name, value in vars(module).items() if not inspect.ismodule(value) and not name.startswith("_")}
     borrowed = {
         alias.asname or alias.name
         for node in ast.walk(tree_of(module))
-        if isinstance(node, ast.ImportFrom) and not node.level and node.module not in {"pipeline", "stages"}
+        if isinstance(node, ast.ImportFrom)
+        and (not hasattr(module, "__path__") or (not node.level and node.module not in {"pipeline", "stages"}))
         for alias in node.names
     }
     return found - borrowed

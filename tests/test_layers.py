@@ -19,8 +19,8 @@ import pipeline
 ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
-PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_stock", "_flow", "_wiring", "_buffer"]
-PURE += ["_outgoing", "_core", "_quick", "_unread", "_surgery"]
+PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_counting", "_stock", "_flow"]
+PURE += ["_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery"]
 # Here is trio:
 ON_TRIO = [
     "_transport",
@@ -34,6 +34,7 @@ ON_TRIO = [
     "_datagrams",
     "_pump",
     "_serve",
+    "_stats",
 ]
 LAYERS = PURE + ON_TRIO
 # A lower module that names a higher one's class, for type checkers only.

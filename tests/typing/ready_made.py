@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import trio
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
+    TLS,
     ChannelTap,
     COBSFramer,
     ContentLengthFramer,
@@ -135,6 +137,13 @@ def taps_and_filters_are_transparent() -> None:
     assert_type(TextCodec() | ChannelTap(copies), Duplex[BytesLike, str, str, bytes])
     assert_type(ChannelTap(copies).dropped, int)
     assert_type(HexDump(sys.stdout, redact=bytes.upper) | LineFramer(), Duplex[BytesLike, bytes, BytesLike, bytes])
+
+
+def tls_is_bytes_both_ways() -> None:
+    tls = TLS(ssl.create_default_context(), "server.example")
+    assert_type(tls | LineFramer() | TextCodec(), Duplex[BytesLike, str, str, bytes])
+    assert_type(tls.ssl_object, ssl.SSLObject)
+    assert_type(tls.alpn_protocol, str | None)
 
 
 def guard(direction: str, line: bytes) -> list[bytes]:
