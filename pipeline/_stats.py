@@ -12,10 +12,10 @@ from operator import length_hint
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from ._core import Engine
-from ._counting import CountedSlot, Counting
+from ._counting import CountedSlot, Counting, Taken
 from ._driver import Driver
 from ._pipeline import Pipeline
-from ._slot import Slot
+from ._slot import Noted, Results, Slot
 from ._stage import END
 
 __all__ = ["PipelineStats", "StageStats", "pipeline_stats"]
@@ -43,16 +43,18 @@ class StageStats:
     items_in: int
     """How many items it has processed since counting began."""
     items_out: int
-    """How many it gave that went on, `Reply`s not among them."""
+    """How many it gave that went on; a `Reply` is none of them."""
     replies: int
-    """How many `Reply`s it gave that went on."""
+    """How many times it gave a `Reply`."""
     waits_for: WaitsFor | None
     """What it cannot go on without: an item to process; somebody to take what it gave, or to ask it for more; itself,
     when it is in a call that awaits something, does not want input or is not ready. None: it is over for this stage."""
     reason: str
     """The same in more words."""
+    since: float | None
+    """Since when, on the pipeline's clock, which on trio is `trio.current_time()`; None: it is over."""
     seconds: float | None
-    """For how long, on the pipeline's clock; None: it is over."""
+    """For how long; None: it is over."""
     at_least: bool
     """Whether it may be longer, since it was so already when counting began."""
     queued: int
@@ -221,6 +223,7 @@ def _stage_stats(slot: Slot, engine: Engine[Any, Any], now: float, counted_since
     assert isinstance(slot, CountedSlot)
     waits_for, reason = _waits_for(slot)
     moved = _moved(slot, engine) if reason in (PAUSED, NOT_READY) else slot.moved
+    since = counted_since if moved is None else moved
     return StageStats(
         direction="inbound" if slot.flow is engine._inbound else "outbound",
         number=slot.place.number,
@@ -230,7 +233,8 @@ def _stage_stats(slot: Slot, engine: Engine[Any, Any], now: float, counted_since
         replies=slot.replies,
         waits_for=waits_for,
         reason=reason,
-        seconds=None if waits_for is None else now - (counted_since if moved is None else moved),
+        since=None if waits_for is None else since,
+        seconds=None if waits_for is None else now - since,
         at_least=waits_for is not None and moved is None,
         queued=sum(item is not END for item, *_ in slot.inbox),
         untaken=_untaken(slot),
@@ -263,9 +267,19 @@ def _waits_for(slot: CountedSlot) -> tuple[WaitsFor | None, str]:
 
 def _untaken(slot: Slot) -> int | None:
     """How many results wait here; None: nobody knows."""
-    waiting = [results for results in (slot.results, slot.aside and slot.aside[0]) if results is not None]
-    left = [length_hint(results, -1) for results in waiting]
+    left = _left(slot.results) + (_left(slot.aside[0]) if slot.aside else ())
     return None if -1 in left else sum(left)
+
+
+def _left(results: object) -> tuple[int, ...]:
+    """How many results each part of an iterator still has; -1: nobody knows."""
+    if results is None:
+        return ()
+    if isinstance(results, Noted | Taken):
+        return _left(results._results)
+    if isinstance(results, Results):
+        return tuple(count for part in results._parts for count in _left(part))
+    return (length_hint(results, -1),)
 
 
 # ---- in words

@@ -15,7 +15,7 @@ from pipeline._driver import Driver
 from pipeline._slot import Slot
 from stages import LineFramer, Logger, Map, TextCodec
 
-from .engines import Pauses, running
+from .engines import Pauses, Polls, running
 from .parts import Answers, Join, Lines, Split, Waits, WaitsOut, Window, tcp_pair
 from .wires import Clogged, Recorder
 
@@ -111,7 +111,7 @@ counted for 32.0 s
 """
     )
     assert stats.slowest == stage(stats, "Waits")
-    assert (32, 12) == (stats.counted_for, stage(stats, "Waits").seconds)
+    assert (32, 12, 20) == (stats.counted_for, stage(stats, "Waits").seconds, stage(stats, "Waits").since)
 
 
 async def test_asked_once_of_a_chain_that_stalls_already() -> None:
@@ -321,7 +321,7 @@ async def test_what_is_over_waits_for_nothing() -> None:
         await receive_all(pipeline)
         await pipeline.send_eof()
         stats = pipeline_stats(pipeline)
-    assert [(None, None, False)] * 2 == [(at.waits_for, at.seconds, at.at_least) for at in stats.stages]
+    assert [(None, None, None, False)] * 2 == [(at.waits_for, at.since, at.seconds, at.at_least) for at in stats.stages]
     assert findings(stats) == ["inbound: over", "outbound: over"]
     assert "→  1  Lines.Split   1    1  over" in str(stats)
     assert "stage 1, Lines.Split, is over" == str(stats.stages[0])
@@ -369,6 +369,51 @@ async def test_batches_count() -> None:
             assert [b"a", b"b", b"c"] == batch
             break
         assert [("Lines.Split", 1, 3)] == numbers(pipeline_stats(pipeline))[:1]
+
+
+# ---- what nobody has taken
+
+
+def test_what_start_and_poll_gave_is_counted_to_the_last() -> None:
+    """Through everything that a slot puts round a stage's results."""
+
+    class Starts(Inbound[Any, Any]):
+        async def start(self) -> list[Any]:
+            return [Reply("hello"), "a", "b"]
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item]
+
+    polls = Polls()
+    engine: Engine[Any, Any] = running(polls | Starts())
+    pipeline_stats(engine)
+    polls.ready_made = ["p", "q"]
+    assert "a" == engine.next_item()
+    assert [("Polls", 0, 0), ("Starts", 0, 1)] == numbers(pipeline_stats(engine))
+    assert [0, 1] == [at.untaken for at in pipeline_stats(engine).stages]
+    assert ["b", "p"] == [engine.next_item(), engine.next_item()]
+    assert [1, 0] == [at.untaken for at in pipeline_stats(engine).stages]
+    assert "q" == engine.next_item()
+    assert [0, 0] == [at.untaken for at in pipeline_stats(engine).stages]
+
+
+def test_what_a_timer_overtook_counts_as_untaken() -> None:
+    engine: Engine[Any, Any] = running(Twice(), clock=lambda: 0.0)
+    pipeline_stats(engine)
+    engine.feed("x")
+    assert "x" == engine.next_item()
+    slot = engine._slots[0]
+    slot.put_aside()
+    assert ("output", 1) == (pipeline_stats(engine).stages[0].waits_for, pipeline_stats(engine).stages[0].untaken)
+    slot.take_back()
+    assert ["x"] == [engine.next_item()]
+
+
+class Twice(Inbound[Any, Any]):
+    """Gives each item twice."""
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [item, item]
 
 
 # ---- an engine
