@@ -29,8 +29,9 @@ test-full: $(VENV)/developer ## run the heavy sizes, and each file of stages aga
 	$(BIN)/python -m pytest -m full --ignore tests/stages/test_own_coverage.py
 	$(BIN)/python -m pytest -m full -n auto tests/stages/test_own_coverage.py
 
-bench: $(VENV)/developer ## measure what each framer and codec costs next to a loop by hand: a table in Markdown
+bench: $(VENV)/developer ## measure what each framer and codec costs next to a loop by hand, and TLS next to trio: tables
 	$(BIN)/python tests/benchmarks/cost.py
+	$(BIN)/python tests/benchmarks/tls.py
 
 check: $(VENV)/developer ## lint, formatting, types, news fragments
 	$(BIN)/ruff check $(CODE)
