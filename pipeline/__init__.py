@@ -32,6 +32,8 @@ from ._function import inbound, outbound
 from ._stage import END, End, Reply, Result, Stage
 
 if TYPE_CHECKING:
+    from ._attended import Attended, open_attended
+    from ._calls import Calls, open_calls
     from ._datagrams import Datagrams
     from ._pipeline import Pipeline
     from ._pump import pump
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 __all__ = [
     "END",
     "NEED_INPUT",
+    "Attended",
+    "Calls",
     "Codec",
     "CorruptFrameError",
     "Datagrams",
@@ -69,6 +73,8 @@ __all__ = [
     "SurgeryError",
     "Waiting",
     "inbound",
+    "open_attended",
+    "open_calls",
     "open_tcp_pipeline",
     "outbound",
     "pipeline_stats",
@@ -77,10 +83,14 @@ __all__ = [
 ]
 
 _NEEDS_TRIO = {
+    "Attended": "_attended",
+    "Calls": "_calls",
     "Datagrams": "_datagrams",
     "Pipeline": "_pipeline",
     "PipelineStats": "_stats",
     "StageStats": "_stats",
+    "open_attended": "_attended",
+    "open_calls": "_calls",
     "open_tcp_pipeline": "_serve",
     "pipeline_stats": "_stats",
     "pump": "_pump",

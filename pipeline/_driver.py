@@ -13,6 +13,7 @@ just leaves. A `Waiting` is awaited inside the scope in which its stage began to
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, Protocol
 
@@ -73,6 +74,12 @@ class Driver(Writing):
             with self.drives_inbound():
                 await self._judge_deadline()
                 await self.park_what_is_there()
+
+    async def wait_aside(self, lot: trio.lowlevel.ParkingLot, done: Callable[[], bool]) -> None:
+        """Wait in `lot` until `done`, without reading; deadlines are looked after meanwhile."""
+        while not done():
+            if await self.news.park_until_due(lot):
+                await self.on_deadline()
 
     def _deadline(self) -> float | None:
         """What a task that waits has to look after; with no room to park, input could not be read first."""
@@ -150,6 +157,12 @@ class Driver(Writing):
         """Keep an item for the next receive."""
         self.parked.append(item)
         self._parked_bytes += size_of(item)
+
+    def park_again(self, items: list[Any]) -> None:
+        """Keep for the next receive what was received before what is parked."""
+        self.parked.extendleft(reversed(items))
+        self.count_parked()
+        self.news.tell()
 
     def unpark(self) -> Any:
         """Give the first parked item; there is room for another one then."""

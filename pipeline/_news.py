@@ -100,16 +100,22 @@ class Newsroom:
     async def take_turn(self, on_deadline: Callable[[], Awaitable[None]]) -> None:
         """Wait for the turn to send, first come, first served; deadlines are looked after meanwhile."""
         while self.turn_taken:
-            with trio.CancelScope(deadline=self._due()) as scope:
-                self._turn_scopes.add(scope)
-                try:
-                    await self._turns.park()
-                    return  # handed over by pass_turn
-                finally:
-                    self._turn_scopes.discard(scope)
-            self.check_open()
+            if not await self.park_until_due(self._turns):
+                return  # handed over by pass_turn
             await on_deadline()
         self.turn_taken = True
+
+    async def park_until_due(self, lot: trio.lowlevel.ParkingLot) -> bool:
+        """Wait in `lot`; whether a deadline passed meanwhile. Raise when the pipeline is closed."""
+        with trio.CancelScope(deadline=self._due()) as scope:
+            self._turn_scopes.add(scope)
+            try:
+                await lot.park()
+                return False
+            finally:
+                self._turn_scopes.discard(scope)
+        self.check_open()
+        return True
 
     def pass_turn(self) -> None:
         """Hand the turn to the task that waits longest."""

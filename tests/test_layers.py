@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
 PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_counting", "_stock", "_flow"]
-PURE += ["_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery"]
+PURE += ["_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
 # Here is trio:
 ON_TRIO = [
     "_transport",
@@ -35,6 +35,9 @@ ON_TRIO = [
     "_pump",
     "_serve",
     "_stats",
+    "_beside",
+    "_calls",
+    "_attended",
 ]
 LAYERS = PURE + ON_TRIO
 # A lower module that names a higher one's class, for type checkers only.
