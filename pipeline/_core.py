@@ -162,6 +162,15 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             self._input_ended = True
             self._inbound.put(END)
 
+    def end_input(self) -> None:
+        """End the input although the wire has not ended: behind a stage for which that would be an attack (TLS)."""
+        boundaries = [slot for slot in self._inbound.slots if slot.stage.is_trust_boundary]
+        if self._input_ended or not boundaries:
+            self.feed_eof()
+            return
+        self._input_ended = True
+        self._inbound.end_behind(boundaries[-1])
+
     def next_item(self) -> ClientIn | Literal[NeedInput.NEED_INPUT, End.END] | Waiting:
         """Run inbound until an item for the client is out.
 

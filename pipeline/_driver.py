@@ -208,7 +208,7 @@ class Driver(Writing):
         """Wait for input, or, while none is wanted, for news; in any case for a deadline."""
         if self._draining and self.engine.wants_input and not self.engine.has_begun_input():
             self._draining = False
-            self.engine.feed_eof()  # the wire itself has not ended
+            self.engine.end_input()  # the wire itself has not ended
             return
         wants_input = self.wire.reader is not None and self.engine.wants_input
         if wants_input and self.wire.can_interrupt and not self.engine.timed:

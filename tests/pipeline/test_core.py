@@ -1182,3 +1182,46 @@ def test_chains_run_without_trio() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
 
     assert "[]" == done.stdout.strip()
+
+
+# ---- an end that the wire did not make
+
+
+class Strict(Inbound[bytes, bytes]):
+    """Takes only its peer's word for the end."""
+
+    is_trust_boundary = True
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def finish(self) -> list[bytes]:
+        raise AssertionError("nobody cut the wire")
+
+
+class LastWord(Inbound[bytes, bytes]):
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def finish(self) -> list[bytes]:
+        return [b"last"]
+
+
+def test_an_end_that_the_wire_did_not_make_is_none_for_a_trust_boundary() -> None:
+    """The stages behind it finish; those before it did not end, and are not asked."""
+    engine: Engine[Any, Any] = Engine(Strict() | LastWord())
+    engine.start()
+    assert NEED_INPUT is engine.next_item()
+    engine.end_input()
+    assert not engine.wants_input
+    assert [b"last", END, END] == [engine.next_item() for _ in range(3)]
+    engine.end_input()
+    engine.close()
+
+
+def test_an_end_that_the_wire_did_not_make_is_like_any_other_elsewhere() -> None:
+    engine: Engine[Any, Any] = Engine(LastWord())
+    engine.start()
+    engine.end_input()
+    assert [b"last", END] == [engine.next_item() for _ in range(2)]
+    engine.close()

@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import memory_stream_pair
 
-from pipeline import IncompleteFrameError, Pipeline, SurgeryError
+from pipeline import IncompleteFrameError, Pipeline, SurgeryError, serve_tcp
 from pipeline.testing import Cut, pipeline_pair
 from pipeline.testing._pair import at_once, enter_both
 from stages import TLS, LengthFramer, LineFramer, TLSError
@@ -273,6 +273,34 @@ async def test_as_a_stream_for_code_that_wants_one() -> None:
         assert b"hello" == await theirs.receive()
         await theirs.send(b"world")
         assert b"wor" == await stream.receive_some(3)
+
+
+@pytest.mark.real_time
+async def test_a_server_that_goes_down_is_a_clean_end_for_its_handler() -> None:
+    """Nobody cut the connection: the handler may say goodbye, and the client gets that and a close notify."""
+    ended = []
+
+    async def handle(pipeline: Pipeline[Any, Any]) -> None:
+        async for line in pipeline:
+            await pipeline.send(line)
+        ended.append(True)
+        await pipeline.send(b"goodbye")
+
+    def make_chain() -> Any:
+        return server() | LineFramer()
+
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            serve = partial(serve_tcp, host="127.0.0.1", grace_seconds=10)
+            (listener,) = await nursery.start(serve, handle, 0, make_chain)
+            stream = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
+            async with Pipeline(stream, client() | LineFramer()) as ours:
+                await ours.send(b"x")
+                assert b"x" == await ours.receive()
+                nursery.cancel_scope.cancel()
+                with trio.CancelScope(shield=True):
+                    assert [b"goodbye"] == [item async for item in ours]
+    assert [True] == ended
 
 
 # ---- in mid-stream
