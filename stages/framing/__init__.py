@@ -14,6 +14,7 @@ from ._json import JSONFramer
 from ._length import LengthFramer
 from ._line import LineFramer
 from ._netstring import NetstringFramer
+from ._peek import Peek
 from ._rechunk import Rechunk
 from ._slip import SLIPFramer
 from ._varint import VarintFramer
@@ -27,6 +28,7 @@ __all__ = [
     "LengthFramer",
     "LineFramer",
     "NetstringFramer",
+    "Peek",
     "Rechunk",
     "SLIPFramer",
     "VarintFramer",

@@ -37,6 +37,7 @@ from stages import (
     Meter,
     NetstringFramer,
     PcapTap,
+    Peek,
     ProtobufCodec,
     RateLimit,
     Rechunk,
@@ -88,6 +89,7 @@ def framers_take_all_kinds_of_bytes_and_give_bytes() -> None:
     assert_type(DelimiterFramer(b"\0", max_bytes=10) | TextCodec(), Duplex[BytesLike, str, str, bytes])
     assert_type(SLIPFramer() | Tap(print), Duplex[BytesLike, bytes, BytesLike, bytes])
     assert_type(COBSFramer(1000) | JSONCodec(Order), Duplex[BytesLike, Order, Order, bytes])
+    assert_type(Peek(4) | Tap(print), Inbound[BytesLike, bytes])
     assert_type(Rechunk(1000) | FixedFramer(188, at_eof="drop"), Duplex[BytesLike, bytes, BytesLike, bytes])
 
 

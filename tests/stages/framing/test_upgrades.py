@@ -31,6 +31,7 @@ from stages import (
     Map,
     MessagePackCodec,
     NetstringFramer,
+    Peek,
     Rechunk,
     SLIPFramer,
     Tap,
@@ -142,8 +143,8 @@ CONVERSATIONS = [
     Conversation(VarintFramer, [b"ab", b"", b"c"], [b"\x02ab", b"\0", b"\x81\0c"], [b"\x01d", b"\x02", b"\xff" * 6]),
 ]
 
-WITHOUT_FRAMES = {Rechunk}
-"""It cuts its input, but where is of no matter to anybody."""
+WITHOUT_FRAMES = {Peek, Rechunk}
+"""The one shows bytes and uses up none, the other cuts where it is of no matter to anybody."""
 
 
 def test_every_framer_of_the_catalogue_is_in_the_table() -> None:
