@@ -62,10 +62,15 @@ class Server:
                 self._printed.append(line)
                 self._news.notify_all()
 
-    def wait_for(self, text: str) -> None:
-        """Wait until a line with this text was printed."""
+    def wait_for(self, text: str, *, times: int = 1) -> None:
+        """Wait until so many lines with this text were printed."""
         with self._news:
-            assert self._news.wait_for(lambda: any(text in line for line in self._printed), SECONDS), self._printed
+            found = self._news.wait_for(lambda: sum(text in line for line in self._printed) >= times, SECONDS)
+            assert found, self._printed
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
 
     def _wait_until_idle(self) -> None:
         """Wait until it sleeps: a KeyboardInterrupt in the middle of anything could leave that half done."""
