@@ -315,6 +315,8 @@ def _sentence(error: ssl.SSLError, connection: _Connection) -> str:
         return f"TLS: the {peer}'s certificate was not accepted: {error.verify_message.rstrip('.')}"
     reason = (error.reason or str(error)).replace("_", " ").lower()
     when = "" if connection.shaken else " during the handshake"
+    if isinstance(error, ssl.SSLZeroReturnError):
+        return f"TLS: the {peer} closed the connection{when}"
     _, alert, name = reason.partition(" alert ")
     if alert:
         return f"TLS: the {peer} broke off{when} with the alert '{name}'"
