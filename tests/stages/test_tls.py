@@ -318,7 +318,7 @@ def test_an_end_during_the_handshake_is_an_error(cut: int) -> None:
 
 def test_a_close_notify_during_the_handshake_is_an_error() -> None:
     ours = Harness(client())
-    with pytest.raises(TLSError, match=r"^TLS: the server closed the connection during the handshake$"):
+    with pytest.raises(TLSError, match="TLS: the server closed the connection during the handshake"):
         ours.receive(b"\x15\x03\x03\x00\x02\x01\x00")
 
 
