@@ -30,6 +30,7 @@ from .framing import (
     VarintFramer,
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
+from .protocols import HTTP1
 from .taps import (
     ChannelTap,
     Filter,
@@ -50,6 +51,7 @@ from .taps import (
 from .tls import TLS, TLSError
 
 __all__ = [
+    "HTTP1",
     "TLS",
     "COBSFramer",
     "ChannelTap",

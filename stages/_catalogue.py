@@ -11,6 +11,7 @@ import difflib
 import importlib
 import inspect
 import io
+import re
 import shutil
 import sys
 import textwrap
@@ -72,6 +73,12 @@ class Entry:
     def doc(self) -> str:
         """Its docstring."""
         return inspect.getdoc(self.stage) or ""
+
+    @property
+    def extra(self) -> str:
+        """The extra that its docstring says it needs."""
+        found = re.search(r"^Needs the extra `penstock\[(\w+)\]`", self.doc, re.MULTILINE)
+        return found[1] if found else ""
 
     @property
     def types(self) -> str:
@@ -170,6 +177,8 @@ def type_name(given: Any) -> str:
         return " | ".join(dict.fromkeys(map(type_name, members)))
     if origin := typing.get_origin(given):
         return f"{type_name(origin)}[{', '.join(map(type_name, typing.get_args(given)))}]"
+    if isinstance(given, typing.ForwardRef):  # of a library that need not be there
+        return given.__forward_arg__
     odd = {types.NoneType: "None", Ellipsis: "..."}
     return odd.get(given) or str(getattr(given, "__name__", given))
 
@@ -188,7 +197,8 @@ def overview(entries: Iterable[Entry], width: int = _WIDTH) -> str:
             family = entry.family
             lines += [f"stages.{family}   {_family_line(family)}", ""]
         name, direction = _head(entry)
-        lines += [f"  {name:{names}}  {direction:{directions}}  {entry.types}".rstrip()]
+        needs = f"   needs penstock[{entry.extra}]" if entry.extra else ""
+        lines += [f"  {name:{names}}  {direction:{directions}}  {entry.types}".rstrip() + needs]
         lines += [*_wrapped(entry.doc.split("\n")[0], width, indent="    "), *_call(entry, width, indent="    "), ""]
     return "\n".join([*lines, _LEGEND])
 

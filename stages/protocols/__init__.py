@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._http1 import HTTP1
 from .sansio import SansIO
 
-__all__ = ["SansIO"]
+__all__ = ["HTTP1", "SansIO"]

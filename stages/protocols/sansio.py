@@ -59,6 +59,7 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
                 f"for; {cls.__name__}.leftover() would miss the bytes. Feed the library first, then return the "
                 f"events: self.connection.receive_data(data); return self._events()"
             )
+        self._end_was_given = False
         polls = cls.poll is not SansIO.poll
         super().__init__(_PollingInbound(self) if polls else _Inbound(self), _Outbound(self))
 
@@ -229,17 +230,20 @@ class _Outbound(Outbound[ClientOut, bytes]):
         try:
             method(*args)
         except Exception as error:
-            return _and_raise(_to_write(self._protocol), error)
+            written = _to_write(self._protocol)
+            if not written:
+                raise
+            return _and_raise(written, error)
         return _to_write(self._protocol)
 
 
 def _to_write(protocol: SansIO[Any, Any], turn: Callable[[Any], Any] | None = None) -> list[Any]:
     """What the library has to write, as results of outbound, or of inbound: with `turn`."""
     data = protocol.data_to_send()
-    ended = protocol.sending_ended
-    if not data and not ended:
-        return []
-    results = [each for each in (data, END if ended else None) if each]
+    results: list[Any] = [data] if data else []
+    if protocol.sending_ended and not protocol._end_was_given:
+        protocol._end_was_given = True
+        results.append(END)
     return [turn(each) for each in results] if turn else results
 
 

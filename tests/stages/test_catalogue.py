@@ -39,6 +39,7 @@ def test_every_public_name_is_there_once_family_by_family() -> None:
         ("JSONDecoder", "inbound", False, "bytes | str → T"),
         ("JSONEncoder", "outbound", False, "T → bytes"),
         ("StructCodec", "both", False, "bytes → tuple[any, ...], Sequence[any] → bytes"),
+        ("HTTP1", "both", False, "bytes ⇄ h11.Event"),
         ("Tap", "both", True, "any ⇄ any"),
         ("Filter", "both", False, "any ⇄ any"),
         ("Map", "either", False, "A → B, C → D"),
@@ -65,6 +66,11 @@ stages.taps   """
     assert shown.startswith(expected)
     assert "\n  Tap         both, tap  any ⇄ any\n    Call a function with each item that passes;" in shown
     assert shown.endswith("shows one of them in full.\n")
+
+
+def test_a_stage_that_needs_an_extra_says_so() -> None:
+    assert ("h11", "msgspec", "") == tuple(entry(name).extra for name in ("HTTP1", "MessagePackCodec", "LineFramer"))
+    assert "  bytes ⇄ h11.Event   needs penstock[h11]\n" in overview([entry("HTTP1")])
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120])

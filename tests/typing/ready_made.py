@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_type
 
+import h11
 import trio
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
@@ -21,6 +22,7 @@ from stages import (
     Filter,
     FixedFramer,
     FrameTimeout,
+    HTTP1,
     Heartbeat,
     HexDump,
     IdleTimeout,
@@ -190,3 +192,7 @@ def limits_are_transparent(stream: trio.abc.Stream) -> None:
     chain = LineFramer() | FrameTimeout(10) | SizeLimit(1000) | TextCodec() | Heartbeat(20, lambda: "ping")
     assert_type(chain, Duplex[BytesLike, str, str, bytes])
     assert_type(Pipeline(stream, limits | chain), Pipeline[str, str])
+
+
+def protocols_give_the_events_of_their_libraries() -> None:
+    assert_type(HTTP1("server") | Logger(), Duplex[BytesLike, h11.Event, h11.Event, bytes])

@@ -1,0 +1,225 @@
+"""`HTTP1`: HTTP/1.1 and 1.0 by h11, as client or server.
+
+h11 parses, writes, and watches that both sides keep to the protocol (RFC 9110, RFC 9112). What is added here is
+what each of its users has to add: to give it nothing while it pauses, to begin the next request on the same
+connection, to say `100 Continue`, to answer what is wrong, to end what will not go on, and to give back what
+follows an upgrade.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from pipeline import END, End
+
+from .._arguments import check_choice, check_size
+from .sansio import SansIO
+
+if TYPE_CHECKING:
+    import h11
+
+__all__ = ["HTTP1"]
+
+_DEFAULT_BYTES: Final = 16384
+
+
+class HTTP1(SansIO["h11.Event", "h11.Event"]):
+    r"""HTTP/1.1 with h11: bytes in, h11's events out, and the reverse; as client or server.
+
+    in:  b"GET / HTTP/1.1\r\nHo"  b"st: a\r\n\r\n"        out:  h11.Request(...)  h11.EndOfMessage()
+
+    A message is a `Request` or `Response`, any number of `Data`, and an `EndOfMessage`; `InformationalResponse`s may
+    be before a `Response`. When both messages are over the next request may follow, without anybody's doing. A client's
+    `send()` of the next request waits for that; the next request to a server comes out after it, however early it was
+    sent. A connection that will not be used again ends both ways: behind the last response inbound, too.
+
+    A server says `100 Continue` when the body of a request that waits for it is asked for and nothing was answered.
+    After an upgrade or CONNECT nothing more is read; `await pipeline.replace(HTTP1, ...)` gives the next stage
+    exactly what follows.
+
+    Needs the extra `penstock[h11]`.
+
+    Args:
+        role: "client" or "server".
+        max_header_bytes: the longest head of a message accepted: its first line and its headers.
+
+    Raises:
+        h11.RemoteProtocolError: what the peer sent is no right HTTP, the head is too long, or the stream ended inside
+            a message. A server that has not begun to answer has sent the response that says so: 400, 431 or 501. The
+            stage stays failed.
+        h11.LocalProtocolError: the event cannot be sent now; nothing was written, and nothing can be sent any more. It
+            is raised, too, when a server ends its direction inside a response.
+        TypeError: what is sent is no event of h11; nothing was written, and others can be sent.
+        ImportError: h11 is not there.
+
+    Attributes:
+        connection: the `h11.Connection`, to ask: `their_http_version`, `our_state`, `trailing_data`.
+    """
+
+    connection: h11.Connection
+    end_waits = False
+
+    def __init__(self, role: Literal["client", "server"], *, max_header_bytes: int = _DEFAULT_BYTES) -> None:
+        check_choice("HTTP1", "role", role, ("client", "server"))
+        check_size("HTTP1", "max_header_bytes", max_header_bytes, default=_DEFAULT_BYTES)
+        self._h11 = h11 = _h11()
+        self._role, self._max_header_bytes = role, max_header_bytes
+        # So many bytes without an end of the head are one too many already: the end has some, too.
+        limit = max_header_bytes - 1
+        self.connection = h11.Connection(h11.CLIENT if role == "client" else h11.SERVER, limit)
+        self._with_reason = {h11.Response, h11.InformationalResponse}
+        self._with_head = {h11.Request, *self._with_reason}
+        self._over = (h11.MUST_CLOSE, h11.CLOSED)
+        self._to_write = b""
+        self.paused = False
+        super().__init__()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a client may send: not while the response to what it sent is to come."""
+        h11 = self._h11
+        return self._role == "server" or self.connection.our_state not in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)
+
+    @property
+    def sending_ended(self) -> bool:
+        """Whether nothing will be sent on this connection any more."""
+        return self.connection.our_state in self._over
+
+    @property
+    def holds(self) -> int:
+        """Bytes of an unfinished head, or of the next request."""
+        return len(self.connection._receive_buffer)
+
+    # ---- in
+
+    def receive_data(self, data: bytes, /) -> Iterable[h11.Event | End]:
+        """Parse, event by event."""
+        self.connection.receive_data(data)
+        return self._events()
+
+    def receive_eof(self) -> Iterable[h11.Event | End]:
+        """Take the end of the stream: right between messages, and behind a response that nothing else ends."""
+        self.connection.receive_data(b"")
+        return self._events()
+
+    def poll(self) -> Iterable[h11.Event | End]:
+        """Give the next request once the one before is answered, or the end."""
+        h11, theirs = self._h11, self.connection.their_state
+        if theirs is h11.MUST_CLOSE:
+            return (END,)
+        if self.paused and theirs not in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL, h11.SWITCHED_PROTOCOL):
+            return self._events()
+        return ()
+
+    def leftover(self) -> bytes:
+        """Take out what h11 has not parsed: what follows an upgrade, or the next request."""
+        connection = self.connection
+        rest: bytes = connection.trailing_data[0]
+        # h11 has no way to take it out, and it must not come twice.
+        connection._receive_buffer = type(connection._receive_buffer)()
+        self.paused = self.paused and connection.their_state is not self._h11.DONE
+        return rest
+
+    def _events(self) -> Iterator[h11.Event | End]:
+        connection, h11 = self.connection, self._h11
+        while True:
+            before = len(connection._receive_buffer)
+            try:
+                event: Any = connection.next_event()
+            except h11.RemoteProtocolError as error:
+                self._refuse(error.error_status_hint)
+                raise
+            self.paused = event is h11.PAUSED
+            if self.paused or event is h11.NEED_DATA:
+                break
+            kind = type(event)
+            if kind is h11.ConnectionClosed:
+                return
+            if kind in self._with_head:
+                self._check_head(before - len(connection._receive_buffer))
+            elif kind is h11.EndOfMessage:
+                self._begin_next()
+            yield event
+            if kind is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
+                yield END  # what else the peer sends is no part of any message
+                return
+        if connection.they_are_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
+            self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
+
+    def _check_head(self, size: int) -> None:
+        """h11 looks at the length of heads that are not whole yet; the limit is not to depend on how it was cut."""
+        if size > self._max_header_bytes:
+            self._refuse(431)
+            raise self._h11.RemoteProtocolError(
+                f"HTTP1: a head of {size} bytes is over the limit, max_header_bytes={self._max_header_bytes}. Raise "
+                f"max_header_bytes if it is a right one",
+                error_status_hint=431,
+            )
+
+    def _refuse(self, status: int) -> None:
+        """Tell the client what is wrong, where it is not told something else already."""
+        h11, connection = self._h11, self.connection
+        if self._role == "server" and connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            headers = [("Connection", "close"), ("Content-Length", "0")]
+            self.send_event(h11.Response(status_code=status, headers=headers))
+            self.send_event(h11.EndOfMessage())
+
+    # ---- out
+
+    def send_event(self, event: h11.Event, /) -> None:
+        """Write an event."""
+        h11 = self._h11
+        kind = type(event)
+        if kind in self._with_reason:
+            event = _with_reason(event)
+        elif not isinstance(event, h11.Event):
+            raise TypeError(
+                f"HTTP1 sends events of h11, not {kind.__name__}: h11.Request(...) or h11.Response(...), then "
+                f"h11.Data(data=b'...'), then h11.EndOfMessage()"
+            )
+        self._to_write += self.connection.send(event) or b""
+        if kind is h11.EndOfMessage:
+            self._begin_next()
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be written."""
+        data, self._to_write = self._to_write, b""
+        return data
+
+    def send_eof(self) -> None:
+        """End in good order: not inside a response."""
+        if self._role == "server" and self.connection.our_state is self._h11.SEND_BODY:
+            raise self._h11.LocalProtocolError(
+                "HTTP1: the server's direction ended inside a response; send h11.EndOfMessage() behind the last Data"
+            )
+
+    # ---- both
+
+    def _begin_next(self) -> None:
+        """When both messages are over, the connection is free again."""
+        connection, done = self.connection, self._h11.DONE
+        if connection.our_state is done and connection.their_state is done:
+            connection.start_next_cycle()
+
+
+def _h11() -> Any:
+    try:
+        import h11  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise ImportError("HTTP1 needs h11: pip install 'penstock[h11]'") from error
+    return h11
+
+
+def _with_reason(event: Any) -> Any:
+    """The same response with the reason phrase of its status: there are clients that take none for a failure."""
+    if event.reason:
+        return event
+    try:
+        reason = HTTPStatus(event.status_code).phrase
+    except ValueError:
+        reason = "Unknown"
+    return type(event)(
+        status_code=event.status_code, headers=event.headers, http_version=event.http_version, reason=reason.encode()
+    )
