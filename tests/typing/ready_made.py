@@ -13,6 +13,7 @@ import trio
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
+    HTTP1,
     TLS,
     ChannelTap,
     COBSFramer,
@@ -22,7 +23,6 @@ from stages import (
     Filter,
     FixedFramer,
     FrameTimeout,
-    HTTP1,
     Heartbeat,
     HexDump,
     IdleTimeout,
