@@ -240,7 +240,17 @@ async def test_one_direction_ends_and_the_other_goes_on(version: ssl.TLSVersion)
         assert [b"x" * 60000] == [item async for item in ours]
 
 
-@pytest.mark.parametrize("options", [{"lockstep": True}, {"trickle": 1}, {"trickle": 5, "lockstep": True}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"lockstep": True},
+        {"trickle": 1},
+        {"trickle": 5, "lockstep": True},
+        {"merge_writes": True},
+        {"max_reply_bytes": 1, "trickle": 100},
+    ],
+    ids=str,
+)
 async def test_it_does_not_matter_how_the_line_delivers(options: dict[str, Any]) -> None:
     """Without tickets: on a line that is read in lockstep a server must not say something that nobody reads."""
     without = server_context()
@@ -303,7 +313,55 @@ async def test_a_server_that_goes_down_is_a_clean_end_for_its_handler() -> None:
     assert [True] == ended
 
 
+async def test_over_channels() -> None:
+    """A transport of items: each flight, and each sent item, is one."""
+    sent, received = zip(*(trio.open_memory_channel[bytes](10) for _ in range(2)), strict=True)
+    ours = Pipeline((received[0], sent[1]), client())
+    theirs = Pipeline((received[1], sent[0]), server())
+    async with connected(ours, theirs):
+        await ours.send(b"x" * 40000)
+        got = b""
+        while len(got) < 40000:
+            got += await theirs.receive()
+        assert b"x" * 40000 == got
+
+
 # ---- in mid-stream
+
+
+@pytest.mark.parametrize("protocol", ["lines", "frames"])
+async def test_what_comes_next_is_chosen_by_alpn(protocol: str) -> None:
+    """Also when the peer's first item came with the end of the handshake: it was not delivered, so it goes through."""
+    contexts = client_context(), server_context()
+    contexts[0].set_alpn_protocols([protocol])
+    contexts[1].set_alpn_protocols(["lines", "frames"])
+    framers = {"lines": LineFramer, "frames": LengthFramer}
+    near, far = memory_stream_pair()
+
+    async def serve() -> None:
+        tls = TLS(contexts[1], server_side=True)
+        async with Pipeline(far, tls) as pipeline:
+            framer = framers[tls.alpn_protocol or ""]()
+            await pipeline.insert(framer, at="client")
+            await pipeline.send(b"welcome")
+            async for item in pipeline:
+                await pipeline.send(item.upper())
+
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            tls = TLS(contexts[0], NAME)
+            pipeline = Pipeline(near, tls)
+            await pipeline.__aenter__()
+            await trio.testing.wait_all_tasks_blocked()
+            await pipeline.insert(framers[tls.alpn_protocol or ""](), at="client")
+            assert b"welcome" == await pipeline.receive()
+            await pipeline.send(b"hello")
+            assert b"HELLO" == await pipeline.receive()
+            await pipeline.send_eof()
+            with pytest.raises(trio.EndOfChannel):
+                await pipeline.receive()
+            await pipeline.aclose()
 
 
 @EACH_VERSION
