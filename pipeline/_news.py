@@ -26,7 +26,8 @@ class Newsroom:
         self.on_close: Callable[[], None] = lambda: None
         self._lot = trio.lowlevel.ParkingLot()
         self._scopes: set[trio.CancelScope] = set()  # cancelled by close() only
-        self._turn_scopes: set[trio.CancelScope] = set()  # which follow the deadline
+        self._turn_scopes: set[trio.CancelScope] = set()  # which follow the deadline ...
+        self._followed = math.inf  # ... as it was last
         self._read_scope: trio.CancelScope | None = None
         self._turns = trio.lowlevel.ParkingLot()
         self.turn_taken = False
@@ -36,8 +37,8 @@ class Newsroom:
         self.changes += 1
         if self._lot:
             self._lot.unpark_all()
-        for scope in self._turn_scopes:
-            scope.deadline = self._due()
+        if self._turn_scopes:
+            self._follow_deadline()
 
     def interrupt(self) -> None:
         """Something is to be done inbound of which the transport knows nothing."""
@@ -107,7 +108,8 @@ class Newsroom:
 
     async def park_until_due(self, lot: trio.lowlevel.ParkingLot) -> bool:
         """Wait in `lot`; whether a deadline passed meanwhile. Raise when the pipeline is closed."""
-        with trio.CancelScope(deadline=self._due()) as scope:
+        self._follow_deadline()
+        with trio.CancelScope(deadline=self._followed) as scope:
             self._turn_scopes.add(scope)
             try:
                 await lot.park()
@@ -125,9 +127,13 @@ class Newsroom:
             self.turn_taken = False
         self.tell()
 
-    def _due(self) -> float:
+    def _follow_deadline(self) -> None:
         deadline = self.deadline()
-        return math.inf if deadline is None else deadline
+        due = math.inf if deadline is None else deadline
+        if due != self._followed:  # it hardly ever is: a hundred tasks that wait for their turn cost nothing
+            self._followed = due
+            for scope in self._turn_scopes:
+                scope.deadline = due
 
 
 def closed_error() -> trio.ClosedResourceError:

@@ -12,6 +12,8 @@ import trio
 
 from pipeline import (
     END,
+    Attended,
+    Calls,
     Codec,
     Duplex,
     End,
@@ -23,6 +25,8 @@ from pipeline import (
     Reply,
     Result,
     inbound,
+    open_attended,
+    open_calls,
     open_tcp_pipeline,
     outbound,
     serve_tcp,
@@ -238,3 +242,25 @@ async def any_transport(
     assert_type(Pipeline(halves, text), Pipeline[str, str])
     assert_type(Pipeline(channel, text), Pipeline[str, str])
     assert_type(Pipeline(under, text), Pipeline[str, str])
+
+
+async def calls_have_the_pipelines_types(pipeline: Pipeline[Response, Request], anything: Pipeline) -> None:
+    async with open_calls(pipeline) as calls:
+        assert_type(calls, Calls[Response, Request])
+        assert_type(await calls.call(Request()), Response)
+        await calls.notify(Request())
+        async for event in calls.events:
+            assert_type(event, Response)
+    async with open_calls(pipeline, id, request_key=hash, is_event=bool, max_events=9, on_full="fail") as calls:
+        assert_type(calls, Calls[Response, Request])
+    async with open_calls(anything, lambda message: message["id"]) as untyped:
+        await untyped.call({"id": 1})
+
+
+async def attended_has_the_pipelines_types(pipeline: Pipeline[Request, Response]) -> None:
+    async with open_attended(pipeline, max_items=4) as attended:
+        assert_type(attended, Attended[Request, Response])
+        assert_type(await attended.receive(), Request)
+        await attended.send(Response())
+        async for request in attended:
+            assert_type(request, Request)

@@ -7,7 +7,19 @@ from __future__ import annotations
 
 import trio
 
-from pipeline import Codec, Duplex, Engine, Inbound, Outbound, Passthrough, Pipeline, inbound, serve_tcp
+from pipeline import (
+    Codec,
+    Duplex,
+    Engine,
+    Inbound,
+    Outbound,
+    Passthrough,
+    Pipeline,
+    inbound,
+    open_attended,
+    open_calls,
+    serve_tcp,
+)
 from stages import JSONCodec, LineFramer, Map, TextCodec
 
 
@@ -127,3 +139,17 @@ async def a_typed_codec_is_checked(stream: trio.abc.Stream) -> None:
     await pipeline.send(Response())  # error: arg-type
     LineFramer() | TextCodec() | JSONCodec(Request)  # error: operator
     Map(inbound=len) | TextCodec()  # error: operator
+
+
+async def a_call_takes_a_request_and_gives_a_reply(pipeline: Pipeline[Response, Request]) -> None:
+    async with open_calls(pipeline) as calls:
+        await calls.call(Response())  # error: arg-type
+        await calls.notify(Response())  # error: arg-type
+        request: Request = await calls.call(Request())  # error: assignment
+    open_calls(pipeline, on_full="block")  # error: arg-type
+
+
+async def an_attended_pipeline_takes_what_the_chain_takes(pipeline: Pipeline[Response, Request]) -> None:
+    async with open_attended(pipeline) as attended:
+        await attended.send(Response())  # error: arg-type
+        request: Request = await attended.receive()  # error: assignment
