@@ -75,11 +75,12 @@ async def answer(pipeline: Pipeline[h11.Event, h11.Event], request: h11.Request,
 
 async def serve(root: Path, pipeline: Pipeline[h11.Event, h11.Event]) -> None:
     """Serve one connection. What a client does wrong, HTTP1 has told it before the error gets here."""
+    request: h11.Request | None = None
     try:
         async for event in pipeline:
             if isinstance(event, h11.Request):
                 request = event
-            elif isinstance(event, h11.EndOfMessage):
+            elif isinstance(event, h11.EndOfMessage) and request is not None:
                 await answer(pipeline, request, root)
     except (h11.RemoteProtocolError, TimeoutError, trio.BrokenResourceError) as error:
         print(f"closing: {error}", flush=True)
@@ -88,7 +89,7 @@ async def serve(root: Path, pipeline: Pipeline[h11.Event, h11.Event]) -> None:
 async def main(root: Path, port: int) -> None:
     async with trio.open_nursery() as nursery:
         serving = partial(serve_tcp, host="127.0.0.1", grace_seconds=5)
-        (listener,) = await nursery.start(serving, partial(serve, root.resolve()), port, make_chain)
+        (listener,) = await nursery.start(serving, partial(serve, root), port, make_chain)
         host, port = listener.socket.getsockname()
         print(f"serving {root} on http://{host}:{port}", flush=True)
 
@@ -99,6 +100,6 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8080, help="the port to listen on, 0: any (%(default)s)")
     arguments = parser.parse_args()
     try:
-        trio.run(main, arguments.root, arguments.port)
+        trio.run(main, arguments.root.resolve(), arguments.port)
     except* KeyboardInterrupt:
-        pass
+        print("static server closed")

@@ -169,7 +169,9 @@ class Writing:
             if status is WOULD_WAIT:
                 status = await self.news.until_closed(through, self.engine.work_out)
             pending = self.engine.to_write_bytes
-            if pending and not (merge and pending < WRITE_BYTES and not self.reading):
+            # Behind an end the wire is half-closed: nothing may wait to be merged then.
+            waits = merge and pending < WRITE_BYTES and not self.reading and not self.engine.outbound_ended
+            if pending and not waits:
                 if self.wire.can_interrupt:
                     await self._write()
                 else:

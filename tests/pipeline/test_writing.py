@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Outbound, Pipeline, Reply, inbound, outbound
+from pipeline import END, Outbound, Pipeline, Reply, Result, inbound, outbound
 from tests.pipeline.parts import Answers, Join, Lines, WaitsOut, tcp_pair
 from tests.pipeline.wires import clog
 
@@ -140,3 +140,18 @@ async def test_who_was_started_to_write_leaves_it_to_who_took_the_wire_meanwhile
         assert scope.cancelled_caught, "both would have written the same bytes"
         await pipeline.flush()
         assert b"merged\n" == await there.receive_some()
+
+
+@pytest.mark.parametrize("merge_writes", [True, False])
+async def test_what_was_merged_is_written_before_an_end_half_closes_the_wire(merge_writes: bool) -> None:
+    """Else the write would find the wire closed, and the last answer of a connection would be lost."""
+
+    @outbound
+    def until_bye(item: bytes) -> Result[bytes]:
+        return [item, END] if item == b"bye" else [item]
+
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, until_bye, merge_writes=merge_writes) as pipeline:
+        await pipeline.send_many([b"one ", b"two ", b"bye"])
+        assert b"one two bye" == await there.receive_some()
+        assert b"" == await there.receive_some()
