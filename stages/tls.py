@@ -190,7 +190,7 @@ class _TLSInbound(Inbound[BytesLike, bytes]):
         """
         self._connection.check()
         self._buffer += as_bytes("TLS", data)
-        return self._guarded(self._records())
+        return self._guarded(self._records()) if _record_size(self._buffer) else ()
 
     async def finish(self) -> Result[bytes]:
         """End of the input without a close notify: an error."""

@@ -166,7 +166,7 @@ async def handshakes(make: Callable[[], Ends], count: int) -> float:
 async def measure(rounds: int, size: int) -> dict[str, list[float]]:
     """For each system: MB per second, round trips per second, handshakes per second."""
     best: dict[str, list[float]] = {name: [0.0] * 3 for name in SYSTEMS}
-    megabytes, trips, shakes = 64 * size, 800 * size, 20 * size
+    megabytes, trips, shakes = 16 * size, 200 * size, 5 * size
     for _ in range(rounds):
         for name, make in SYSTEMS.items():
             rates = [
@@ -193,7 +193,7 @@ def put_into(page: Path, text: str) -> None:
     page.write_text(old.sub(lambda _: text, page.read_text("utf-8")), "utf-8")
 
 
-def main(arguments: list[str] | None = None, *, rounds: int = ROUNDS, size: int = 4) -> None:
+def main(arguments: list[str] | None = None, *, rounds: int = ROUNDS, size: int = 16) -> None:
     parser = argparse.ArgumentParser(description="What TLS costs next to trio.SSLStream.")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
     write = parser.parse_args(arguments).write

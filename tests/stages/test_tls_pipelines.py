@@ -264,7 +264,7 @@ async def test_it_does_not_matter_how_the_line_delivers(options: dict[str, Any])
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(echo)
-            for size in (1, 3000, 8000 if options.get("trickle") else 20000):
+            for size in (1, 300, 300 if options.get("trickle", 100) < 100 else 20000):
                 await ours.send(b"x" * size)
                 assert b"x" * size == await ours.receive()
             nursery.cancel_scope.cancel()
@@ -560,7 +560,7 @@ async def test_closing_cancelled_anywhere_closes_the_transport(version: ssl.TLSV
 
 async def test_receiving_cancelled_anywhere_loses_nothing() -> None:
     async def receive(step: int) -> bool:
-        async with pipeline_pair(client() | LineFramer(), server() | LineFramer(), trickle=30) as (ours, theirs):
+        async with pipeline_pair(client() | LineFramer(), server() | LineFramer(), trickle=100) as (ours, theirs):
             await theirs.send_many([b"one", b"two" * 20, b"three"])
             got: list[bytes] = []
 
