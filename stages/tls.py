@@ -175,7 +175,7 @@ class _TLSInbound(Inbound[BytesLike, bytes]):
 
     @property
     def holds(self) -> int:
-        """Bytes of a record that is not whole yet."""
+        """Bytes that are not decrypted yet: most often of a record that is not whole."""
         return len(self._buffer)
 
     async def start(self) -> Result[bytes]:

@@ -347,21 +347,28 @@ async def test_we_notice_that_their_server_is_gone(program: str, version: ssl.TL
 
 
 @needs("openssl")
-async def test_their_server_wants_another_handshake(files: Files) -> None:
-    """TLS 1.2: the items before, between and behind come in order, both ways."""
+@pytest.mark.parametrize(
+    ("version", "command"),
+    [(ssl.TLSVersion.TLSv1_2, b"r"), (ssl.TLSVersion.TLSv1_3, b"K")],
+    ids=["another handshake", "new keys"],
+)
+async def test_their_server_wants_to_renew_what_is_agreed(
+    version: ssl.TLSVersion, command: bytes, files: Files
+) -> None:
+    """The items before, between and behind come in order, both ways."""
     asked, got = trio.Event(), list[bytes]()
 
     async def receive(pipeline: Pipeline[Any, Any]) -> None:
         got.append(await pipeline.receive())
 
-    async with their_server("openssl", ssl.TLSVersion.TLSv1_2, files.key_and_cert) as (port, theirs):
+    async with their_server("openssl", version, files.key_and_cert) as (port, theirs):
         tls, opened = await connect(port, client_context())
         async with opened as ours, trio.open_nursery() as nursery:
             await ours.send(b"from us 1")
             await until(theirs, b"from us 1")
             await ours.insert(Tap(lambda *_: asked.set()), before=tls)
             nursery.start_soon(receive, ours)
-            await theirs.send(b"r")  # s_server's command; behind it, it throws away what came in the same read
+            await theirs.send(command)  # s_server's command; behind it, it throws away what came in the same read
             await asked.wait()
             await ours.send(b"from us 2")
             await until(theirs, b"from us 2")
