@@ -600,7 +600,8 @@ def now(coroutine: Any) -> Any:
 
 def by_hand() -> tuple[Any, Any]:
     """A client and a server whose handshake is over, and which belong to no pipeline yet."""
-    ours, theirs = client(), server()
+    ours: Any = TLS(client_context(), NAME)
+    theirs: Any = TLS(server_context(), server_side=True)
     flight = [reply.item for reply in now(ours.inbound.start())]
     assert [] == list(now(theirs.inbound.start()))
     while flight:
