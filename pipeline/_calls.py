@@ -215,6 +215,8 @@ class Calls(Generic[Received, Sent]):
             self._matching.forget(asked)
         elif asked.expects_reply and not asked.answered.is_set():
             self._matching.leave(asked)
+        elif asked.expects_reply and asked.error is None:  # it came while the cancellation was on its way
+            self.late_replies += 1
 
     # ---- the task that writes
 

@@ -193,6 +193,17 @@ async def test_what_nobody_took_is_what_the_pipeline_gives_next() -> None:
         assert [b"%d" % number for number in range(1, 9)] == [item async for item in near]
 
 
+async def test_a_change_of_the_chain_is_one_of_what_nobody_took_too() -> None:
+    """It begins where the block was left, to the item."""
+    async with pipeline_pair(LineFramer(), LineFramer()) as (near, far):
+        async with open_attended(near, 3) as attended:
+            await far.send_many([b"%d" % number for number in range(6)])
+            await settled()
+            assert [b"0", b"1"] == [await attended.receive() for _ in range(2)]
+        await near.replace(LineFramer, LineFramer(keep_ends=True))
+        assert [b"2\n", b"3\n", b"4\n", b"5\n"] == [await near.receive() for _ in range(4)]
+
+
 async def test_leaving_the_block_ends_every_wait() -> None:
     """Also in other tasks; the pipeline stays open."""
     async with pipeline_pair(LineFramer(), LineFramer()) as (near, far), trio.open_nursery() as nursery:

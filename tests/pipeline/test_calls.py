@@ -364,6 +364,42 @@ async def test_cancelled_with_a_blocked_writer_a_lockstep_wire_is_whole() -> Non
         assert (b"reply", 1) == (task.result, calls.late_replies)
 
 
+async def test_a_reply_that_comes_with_the_cancellation_is_counted() -> None:
+    """Whichever of the two tasks the scheduler lets go on first: the one that reads or the one that is cancelled."""
+    async with calling(key=first) as (calls, peer, nursery, _):
+        for number in range(50):
+            task = await started(nursery, calls.call, (number, "request"))
+            peer.sending.send_nowait((number, "reply"))
+            await task.cancel()
+        assert (50, 0) == (calls.late_replies, calls.dropped_events)
+
+
+async def test_a_block_that_is_cancelled_anywhere_leaves_a_pipeline_that_works() -> None:
+    """Another block on it asks, and gets its replies; what was left over is an event to it."""
+    cuts = 0
+
+    async def answer(server: Pipeline[Any, Any]) -> None:
+        async for number, _ in server:
+            await server.send([number, "reply"])
+
+    async def ask(client: Pipeline[Any, Any], *numbers: int) -> None:
+        async with open_calls(client, first) as calls:
+            for number in numbers:
+                assert [number, "reply"] == await calls.call([number, "request"])
+                await calls.notify([-number, "news"])
+
+    async with pipeline_pair(json_lines(), json_lines()) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(answer, server)
+        for step in count(1):
+            numbers = range(10 * step, 10 * step + 3)
+            if not await cancelled_at(step, partial(ask, client, *numbers)):
+                break
+            cuts += 1
+            await ask(client, 10 * step + 5)
+        nursery.cancel_scope.cancel()
+    assert cuts > 6
+
+
 async def test_the_key_of_a_cancelled_call_is_free_when_its_reply_has_come() -> None:
     """Not before: else the late reply would be taken for the next one's."""
     async with calling(key=first) as (calls, peer, nursery, _):
