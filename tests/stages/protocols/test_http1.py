@@ -381,7 +381,8 @@ def test_what_was_given_back_can_be_fed_again() -> None:
     ],
 )
 def test_a_client_is_told_what_is_wrong_before_the_error_is_raised(wire: bytes, status: bytes) -> None:
-    for pieces in ([wire], [wire[at : at + 1] for at in range(len(wire))]):
+    step = max(1, len(wire) // 100)
+    for pieces in ([wire], [wire[at : at + step] for at in range(0, len(wire), step)]):
         harness = server()
         with pytest.raises(h11.RemoteProtocolError):
             harness.receive(*pieces)
@@ -464,7 +465,8 @@ def test_a_limit_of_the_head_does_not_depend_on_the_cut() -> None:
         lambda n: HTTP1("server", max_header_bytes=n),
         head,
         certain=lambda n: n,
-        limits=(30, 60),
+        limits=(60,),
+        random_cuts=50,
         errors=h11.RemoteProtocolError,
     )
     with pytest.raises(h11.RemoteProtocolError, match=r"a head of 61 bytes is over the limit, max_header_bytes=60\."):
@@ -513,7 +515,7 @@ def answers(events: list[Any], bodies: Iterable[bytes]) -> list[h11.Event]:
     return out
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 def test_the_two_roles_understand_each_other_however_the_bytes_are_cut(seed: int) -> None:
     rng = random.Random(seed)
     client, serving = Harness(HTTP1("client")), server()
