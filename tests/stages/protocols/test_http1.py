@@ -435,6 +435,21 @@ def test_an_end_inside_a_message_is_an_error(wire: bytes) -> None:
     assert harness.replies[-1].startswith(b"HTTP/1.1 400 ")
 
 
+def test_a_server_that_closes_without_a_response_is_named() -> None:
+    harness = Harness(HTTP1("client"))
+    harness.send(request(), END_OF_MESSAGE)
+    with pytest.raises(h11.RemoteProtocolError, match="the server ended the connection without a response"):
+        harness.finish()
+
+
+def test_a_server_that_closes_between_messages_ends_the_stream() -> None:
+    harness = Harness(HTTP1("client"))
+    harness.send(request(), END_OF_MESSAGE)
+    harness.receive(b"HTTP/1.1 204 No Content\r\n\r\n")
+    assert [] == harness.finish()
+    assert harness.inbound_ended
+
+
 def test_what_is_no_event_is_refused_and_nothing_else_happens() -> None:
     harness = server()
     harness.receive(HEAD % 1)
