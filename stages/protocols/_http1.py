@@ -103,8 +103,8 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         """Take the end of the stream: right between messages, and behind a response that nothing else ends."""
         if self.connection.their_state is self._h11.SEND_RESPONSE and not self.holds:
             raise self._h11.RemoteProtocolError(
-                "HTTP1: the server ended the connection without a response. If it had been open for a while, perhaps before "
-                "the request came: ask again on a new one, where asking twice does no harm"
+                "HTTP1: the server ended the connection without a response. If it had been open for a while, "
+                "perhaps before the request came: ask again on a new one, where asking twice does no harm"
             )
         self.connection.receive_data(b"")
         return self._events()
