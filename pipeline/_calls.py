@@ -24,6 +24,7 @@ from typing_extensions import TypeVar
 from ._beside import Inbox, afresh, beside
 from ._errors import LimitError
 from ._matching import ByKey, InOrder, Matching, Request
+from ._news import LOOKS
 
 Received = TypeVar("Received", covariant=True, default=Any)
 Sent = TypeVar("Sent", contravariant=True, default=Any)
@@ -137,6 +138,7 @@ class Calls(Generic[Received, Sent]):
         self._callers: dict[_Asked, None] = {}  # whose tasks wait here
         self._queue: OrderedDict[_Asked, None] = OrderedDict()  # those whose turn to be written has not come
         self._work = trio.lowlevel.ParkingLot()  # where the writer waits for something to write
+        self._broken: Exception | None = None  # how writing failed first
         self._over: Exception | None = None  # why no reply can come any more
         self._left = False
         self._written = trio.Event()  # nothing is being written any more
@@ -227,6 +229,8 @@ class Calls(Generic[Received, Sent]):
             try:
                 await self._pipeline.send(asked.item)
             except Exception as error:
+                if isinstance(error, trio.BrokenResourceError):
+                    self._broken = self._broken or error
                 self._matching.forget(asked)
                 asked.fail(error)
             else:
@@ -255,7 +259,10 @@ class Calls(Generic[Received, Sent]):
             self._no_more_replies(error)
             self._events.end(error)
         else:
-            self._no_more_replies(trio.EndOfChannel("the peer ended the stream"))
+            # A reset connection tells so once only: who writes is told, a moment later, and who reads sees a clean end.
+            for _ in range(LOOKS):
+                await trio.lowlevel.checkpoint()
+            self._no_more_replies(self._broken or trio.EndOfChannel("the peer ended the stream"))
             self._events.end(None)
 
     def _no_more_replies(self, why: Exception) -> None:
