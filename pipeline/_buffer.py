@@ -48,9 +48,22 @@ class WriteBuffer:
         self.handed = False
         self._byte_wire = byte_wire
         self._entries: deque[_Entry] = deque()
+        self._loose: list[bytes] = []  # of earlier sends, and behind all entries
+
+    def add_loose(self, data: bytes) -> None:
+        """Put bytes of a send that is complete behind the others."""
+        self._loose.append(data)
+        self.size += len(data)
+
+    def _gather(self) -> None:
+        if self._loose:
+            data = b"".join(self._loose)
+            self._loose.clear()
+            self._entries.append(_Entry(data, Of.EARLIER_SEND, len(data)))
 
     def add(self, item: Any, of: Of) -> int:
         """Put an item behind the others; return what it counts."""
+        self._gather()
         size = len(item) if self._byte_wire else max(1, size_of(item))
         self._entries.append(_Entry(item, of, size))
         self.size += size
@@ -59,6 +72,7 @@ class WriteBuffer:
 
     def peek(self) -> Any:
         """What is to be written: bytes on a byte wire, else a list of items."""
+        self._gather()
         items = [entry.item for entry in self._entries]
         if not self._byte_wire:
             return items
@@ -66,6 +80,7 @@ class WriteBuffer:
 
     def take(self, count: int) -> int:
         """Take off the first `count` bytes (items, where the wire is no byte stream); return the bytes of replies."""
+        self._gather()
         before = self.reply_size
         while count > 0:
             entry = self._entries[0]
@@ -90,13 +105,15 @@ class WriteBuffer:
 
     def drop_send(self) -> None:
         """Forget the bytes of the present send."""
+        self._gather()
         self._entries = deque(entry for entry in self._entries if entry.of is not Of.PRESENT_SEND)
         self.size = sum(entry.size for entry in self._entries)
 
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
+        self._loose.clear()
         self.size = self.reply_size = 0
 
     def __bool__(self) -> bool:
-        return bool(self._entries)
+        return bool(self._entries or self._loose)

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Generic, Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, Literal, NoReturn
 
 from typing_extensions import TypeVar
 
@@ -202,6 +202,51 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             self.break_inbound(error)
             raise
 
+    @property
+    def inbound_is_steady(self) -> bool:
+        """Whether this chain lets through whatever is read, at any time; see `take_in`."""
+        return self._inbound.steady and not self._timed
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits anywhere in the chain, and inbound goes on."""
+        inbound = self.inbound_error is None and not self._input_ended and self._inbound.idle
+        return inbound and self._begun and not self.owes_replies
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether a chain that was idle is so still, as far as its own results go, and nothing is to be written."""
+        return self._inbound.all_taken and not self._buffer.size
+
+    def take_in(self, item: Any) -> Iterator[Any]:
+        """Feed an item to a steady chain that is idle, and return what `ready_items` gives then."""
+        try:
+            return self._inbound.take_in(item)
+        except Exception as error:
+            self.break_inbound(error)
+            raise
+
+    def ready_taken(self) -> int:
+        """How much what was taken of `ready_items()` counts, at least."""
+        return self._inbound.ready_taken()
+
+    def ready_items(self) -> Iterator[Any]:
+        """What can be taken in between instead of `advance_quickly`, faster; see `Flow.ready`."""
+        return self._inbound.ready()
+
+    def forget_fused(self) -> None:
+        """What was made of the stages for `ready_items` is to be made anew."""
+        for slot in self._slots:
+            slot.fused = None
+
+    def fail_ready(self, error: BaseException) -> NoReturn:
+        """Raise what `ready_items()` raised as `advance_quickly` would have."""
+        try:
+            self._inbound.fail_ready(error)
+        except Exception as failed:
+            self.break_inbound(failed)
+            raise
+
     def advance_inbound(self, *, never_wait: bool) -> Any:
         """Do what `next_item` does, or give WOULD_WAIT before a call that may wait."""
         inbound, outbound = self._inbound, self._outbound
@@ -264,6 +309,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         """Nothing can be received any more."""
         self.inbound_error = self.inbound_error or error
         self._inbound.break_off(self.inbound_error)
+        self._inbound.stirred = True
 
     # ---- while the chain is changed
 

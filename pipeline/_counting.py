@@ -6,7 +6,8 @@ the slots that a change of the chain brings. What moves, raises or is cancelled 
 
 A fast path keeps this true if
 
-- it calls a stage through its slot's `sync` or `poll`, or sets `running`, and never the stage's method itself;
+- it calls a stage through its slot's `sync` or `poll`, or sets `running`; `one` and `watch` in their place only where
+  the slot says so (`one`, `watches`), and never the stage's method itself;
 - it takes whatever it kept of them anew in `Driver.chain_changed`, which the first count calls as well;
 - it treats as a list only what is one exactly (`type(result) is list`), and takes all else one by one through `iter`;
 - a plain slot's list of one item goes on at once, or lies in `results` as that list's own iterator.
@@ -37,6 +38,7 @@ class CountedSlot(Slot):
         """Count from now on."""
         self.clock, self.moved = clock, None
         self.items_in = self.items_out = self.replies = 0
+        self.one, self.watches = None, False  # only `sync` is counted
         if self.sync is not None:
             self.sync = _counted(self, self.sync, items=1)
         if self.poll is not None:

@@ -13,9 +13,9 @@ just leaves. A `Waiting` is awaited inside the scope in which its stage began to
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from functools import partial
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Any, Final, NoReturn, Protocol
 
 import trio
 
@@ -28,6 +28,7 @@ from ._transport import Wire
 from ._writing import Role, Writing, through
 
 NOTHING: Final = Mark.NOTHING
+_NOTHING_READY: Final[Iterator[Any]] = iter(())
 MAX_PARKED_ITEMS: Final = 64
 MAX_PARKED_BYTES: Final = 65536
 
@@ -54,18 +55,28 @@ class Driver(Writing):
         self.parked: deque[Any] = deque()  # items that came out while nobody received
         self.driving = False  # somebody drives inbound
         self.changing = False  # the chain is being changed: nobody else is to begin to drive
+        self.ready: Iterator[Any] = iter(())  # what may be taken as long as nothing else happens
+        self._calm = False  # nothing else has happened since reading was all there was to do
         self.reads = 0  # how often the transport gave something
         self.eof_read = False
         self._parked_bytes = 0
         self._draining = False
         engine.on_news = self._interrupt
-        self.news.on_close = partial(wire.interrupt, closing=True)
+        self.news.on_close = self._stop
         self.news.deadline = self._deadline
+
+    def chain_changed(self) -> None:
+        """The engine has other stages than before."""
+        super().chain_changed()
+        self._disturb()
+        self.engine.forget_fused()
+        self.straight = self.wire.can_interrupt and self.engine.inbound_is_steady
 
     # ---- roles
 
     def drives_inbound(self) -> Role:
         """Hold the role; only for a task which saw that `driving` is False."""
+        self._disturb()
         return Role(self, "driving")
 
     async def on_deadline(self) -> None:
@@ -111,6 +122,38 @@ class Driver(Writing):
             await self.flush_shielded()
         return item
 
+    @property
+    def idle(self) -> bool:
+        """Whether all there is to do inbound is to read, and nobody does."""
+        if not self._calm:
+            waits = self.driving or self.changing or self.parked or self._draining or self.news.closed
+            self._calm = self.straight and not waits and self.engine.idle
+        return self._calm and self.engine.all_taken
+
+    async def read_straight(self, most: int) -> bool:
+        """Read once, where that is all there is to do; whether what it became, at `most` so many items, is `ready`.
+
+        That may be nothing. If not, the long way knows what to do.
+        """
+        assert self.wire.reader is not None
+        self.driving = self.reading = True
+        try:
+            data = await self.wire.reader.read()
+        except Exception as error:
+            self._read_failed(error)
+        finally:
+            self.driving = self.reading = False
+            if self.news.awaited:
+                self.news.tell()
+        self.news.check_open()
+        if data is END or not self._calm:
+            if data is not NOTHING:
+                self._feed(data)
+            return False
+        self.reads += 1
+        self.ready = islice(self.engine.take_in(data), most)
+        return True
+
     async def step(self) -> Any:
         """An item, END, or NOTHING: something happened, look again."""
         item = await self.look()
@@ -155,11 +198,13 @@ class Driver(Writing):
 
     def park(self, item: Any) -> None:
         """Keep an item for the next receive."""
+        self._disturb()
         self.parked.append(item)
         self._parked_bytes += size_of(item)
 
     def park_again(self, items: list[Any]) -> None:
         """Keep for the next receive what was received before what is parked."""
+        self._disturb()
         self.parked.extendleft(reversed(items))
         self.count_parked()
         self.news.tell()
@@ -198,8 +243,18 @@ class Driver(Writing):
         self._draining = True
         self._interrupt()
 
+    def _disturb(self) -> None:
+        """What was ready, and all there was to do, may be so no more."""
+        self.ready, self._calm = _NOTHING_READY, False
+
+    def _stop(self) -> None:
+        """The pipeline is closed."""
+        self._disturb()
+        self.wire.interrupt(closing=True)
+
     def _interrupt(self) -> None:
         """Something is to be done inbound of which the transport knows nothing."""
+        self._disturb()
         if self.reading and self.wire.can_interrupt:
             self.wire.interrupt()
         self.news.interrupt()
@@ -236,12 +291,15 @@ class Driver(Writing):
         try:
             return await self.wire.reader.read()
         except Exception as error:
-            if isinstance(error, trio.ClosedResourceError):
-                self.news.check_open()
-            self.engine.break_inbound(error)
-            raise
+            self._read_failed(error)
         finally:
             self.reading = False
+
+    def _read_failed(self, error: Exception) -> NoReturn:
+        if isinstance(error, trio.ClosedResourceError):
+            self.news.check_open()
+        self.engine.break_inbound(error)
+        raise error
 
     def _feed(self, data: Any) -> None:
         self.reads += 1

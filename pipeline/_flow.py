@@ -15,10 +15,13 @@ event loop. The loop is `Flow.advance`; it keeps these promises:
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterator
+from operator import length_hint
 from typing import Any, Final, NoReturn
 
 from ._call import Waiting, call, cut, fail, raise_failure, returned
 from ._errors import PipelineError
+from ._fused import FULL, Fused
 from ._slot import Slot
 from ._stage import END, Reply, results_of
 from ._stock import Stock
@@ -50,10 +53,15 @@ BLOCKED: Final = Mark.BLOCKED
 WOULD_WAIT: Final = Mark.WOULD_WAIT
 """The next call is one that may wait, and `never_wait` is set."""
 _NOTHING: Final = Mark.NOTHING
+_NONE_READY: Final[Iterator[Any]] = iter(())
 
 
 class Flow(Stock):
     """The stages of one direction in the order of the flow, and the items on their way through them."""
+
+    _ready_from = 0
+    """How many results there were when `ready` was called."""
+    _ready_source: Iterator[Any] = iter(())
 
     def _seat(self, slots: list[Slot]) -> None:
         for slot in slots:
@@ -93,6 +101,96 @@ class Flow(Stock):
             if out is not _NOTHING:
                 return out
 
+    # ---- through, quickly
+
+    def ready(self) -> Iterator[Any]:
+        """What is out already but for stages that never wait: to be taken instead of calling `advance`.
+
+        It is good until anything else is done here, and may end before there is nothing more: then `advance` goes
+        on. When it raises, `fail_ready` is to be called.
+        """
+        slot = self.slots[self._top] if self.slots else None
+        self._ready_from = 0
+        if slot is None or slot.results is None or self.arrived or self.ended or self._delayed:
+            return _NONE_READY
+        if slot.fused is None:
+            following = self.slots[slot.index + 1 :]
+            slot.fused = Fused(slot, following) if all(each.steady for each in following) else False
+        self._ready_source = slot.results
+        # Only of a list it is known how much of it was taken.
+        self._ready_from = length_hint(slot.results, 0) if slot.fused else 0
+        return slot.fused.items(slot.results, self._leave) if self._ready_from else _NONE_READY
+
+    @property
+    def steady(self) -> bool:
+        """Whether items go through whenever they come in, to the end, and nothing ever waits by itself."""
+        return bool(self.slots) and all(slot.steady for slot in self.slots)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits anywhere, and the flow goes on."""
+        return not (self.stirred or self.arrived or self._delayed or self._dead or self.ended or self._broken) and all(
+            slot.idle for slot in self.slots
+        )
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether nothing is left of what `take_in` gave, and nothing else came in."""
+        results = self.slots[0].results
+        return not self.stirred and (results is None or not length_hint(results, 1))
+
+    def take_in(self, item: Any) -> Iterator[Any]:
+        """Do what `put` and the next `advance` do, where the flow is steady and idle; return what is `ready` then."""
+        slot = self.slots[0]
+        slot.mine, self._top = False, 0
+        try:
+            result = slot.sync(item)
+            slot.results = results_of(slot.stage, "process_sync", result)
+        except BaseException as error:
+            cut(slot, ("process", item), error)
+        slot.op, slot.args = "process", (item,)
+        slot.listed = len(result) if isinstance(result, list | tuple) else 0
+        return self.ready()
+
+    def ready_taken(self) -> int:
+        """How many results what was taken of `ready` came from; very many, if it came to much."""
+        return self._ready_from - length_hint(self._ready_source, 0)
+
+    def _leave(self, at: int, item: Any, result: Any) -> None:
+        """The loop over `ready` met something out of the ordinary."""
+        self.stirred = True
+        if at == FULL:
+            self._ready_from = FULL
+            return
+        source = self.slots[self._top]
+        if at < 0:
+            source.push_back(result)
+            return
+        slot = source.fused.slots[at]
+        try:
+            slot.results = results_of(slot.stage, "process_sync", result)
+        except BaseException as error:
+            cut(slot, ("process", item), error)
+        slot.op, slot.args, slot.mine = "process", (item,), False
+        slot.listed = len(result) if isinstance(result, list | tuple) else 0
+        self._top = slot.index
+
+    def fail_ready(self, error: BaseException) -> NoReturn:
+        """Raise what `ready` raised as `advance` would have: it is the error of one of the stages."""
+        self.stirred = True
+        source = self.slots[self._top]
+        found = source.fused.where(error) if source.fused else None
+        if found is None:
+            if isinstance(error, Exception):
+                source.results = None
+                fail(source, (source.op, *source.args), error)
+            raise error
+        at, item = found
+        if at == len(source.fused.slots):
+            self.arrived.append((item, False, 0))  # it was through
+            raise error
+        cut(source.fused.slots[at], ("process", item), error)
+
     def _carry(self, slot: Slot, out: Any) -> Any:
         """Take one result as far as it goes: out of the flow, or to where it becomes none or many."""
         mine = slot.mine
@@ -116,6 +214,9 @@ class Flow(Stock):
                 return _NOTHING
             slot.mine = mine
             try:
+                if slot.one is not None:
+                    out, slot.listed = slot.one(out), 1
+                    continue
                 result = slot.sync(out)
                 if type(result) is list and len(result) == 1:
                     out, slot.listed = result[0], 1

@@ -40,6 +40,11 @@ class Newsroom:
         if self._turn_scopes:
             self._follow_deadline()
 
+    @property
+    def awaited(self) -> bool:
+        """Whether any task waits for something to change, or for its turn."""
+        return bool(self._lot or self._turns or self._turn_scopes)
+
     def interrupt(self) -> None:
         """Something is to be done inbound of which the transport knows nothing."""
         if self._read_scope is not None:

@@ -66,10 +66,9 @@ class Outgoing(Generic[ClientOut]):
 
     @property
     def outbound_idle(self) -> bool:
-        """Whether an item sent now would be alone on its way, with nothing that holds it back."""
+        """Whether an item sent now would be alone on its way to the buffer, with nothing that holds it back."""
         return self._begun and not (
             self.sending
-            or self._buffer
             or self.owes_replies
             or self.eof_sent
             or not self._outbound.takes()
@@ -195,6 +194,11 @@ class Outgoing(Generic[ClientOut]):
             self._outbound.owed -= replies
         if self.sending and not self._buffer and not self._outbound.holds_mine:
             self.finish_send()
+
+    def add_merged(self, data: bytes) -> int:
+        """Put what a send became into the buffer; return how much is there."""
+        self._buffer.add_loose(data)
+        return self._buffer.size
 
     def add_unsent(self, data: bytes) -> None:
         """What is left of a write that was begun; the next one begins with it."""

@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
+from itertools import islice
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, TypedDict, cast
 
 import trio
 from typing_extensions import TypeVar
@@ -21,7 +22,7 @@ from ._call import Waiting
 from ._chain import Duplex, Inbound, Outbound, Passthrough
 from ._changing import change
 from ._closing import close
-from ._core import Engine
+from ._core import WRITE_BYTES, Engine
 from ._driver import NOTHING, Driver
 from ._flow import NEED_INPUT, WOULD_WAIT, Mark, NeedInput
 from ._stage import END, End
@@ -38,6 +39,15 @@ Piece: TypeAlias = Duplex[Any, Any, Any, Any] | Inbound[Any, Any] | Outbound[Any
 _NO_ITEMS: Final = frozenset((NeedInput, Mark, End, Waiting))
 YIELD_AFTER: Final = 1000
 """`async for` passes through the scheduler after so many items, or as many KiB, of what one read became."""
+
+
+class PipelineOptions(TypedDict, total=False):
+    """What a `Pipeline` takes by keyword."""
+
+    merge_writes: bool
+    max_reply_bytes: int
+    close_seconds: float
+    show_items: bool
 
 
 class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
@@ -89,6 +99,8 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         self._late_error: Exception | None = None  # came after the items of a batch
         self._calm_since = -1  # the state of the news since when nothing was to be done but to take items
         self._patience = 0  # what may pass until the next checkpoint; see YIELD_AFTER
+        self._merged = 0  # sends since the last checkpoint that only went into the buffer
+        self._lent = 0  # how much of it what is ready may use up
 
     def __repr__(self) -> str:
         return f"<Pipeline {type(self.transport).__name__} | {self._engine.chain!r}>"
@@ -214,20 +226,46 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             await self._enter()
         self._claim_receive()
         try:
+            item = await self._read_straight()
+            if item is not NOTHING:
+                return cast("Received", item)
             await trio.lowlevel.checkpoint_if_cancelled()
             reads = self._driver.reads
-            item: Received = await self._next()
+            item = await self._next()
             if reads == self._driver.reads:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-            return item
+            return cast("Received", item)
         finally:
             self._receiving = False
+
+    async def _read_straight(self) -> Any:
+        """An item of what is read next, or NOTHING, where more is to be done than to read."""
+        driver = self._driver
+        while driver.idle and self._late_error is None and await driver.read_straight(YIELD_AFTER):
+            self._lent, self._patience = YIELD_AFTER, 0
+            try:
+                for item in driver.ready:
+                    return item
+            except BaseException as error:
+                self._engine.fail_ready(error)
+        return NOTHING
 
     def __aiter__(self) -> Pipeline[Received, Sent]:
         return self
 
     async def __anext__(self) -> Received:
         """Return the next item, as `receive` does, but without a checkpoint each time."""
+        item: Received
+        try:
+            for item in self._driver.ready:
+                return item
+        except BaseException as error:
+            self._engine.fail_ready(error)
+        return await self._receive_next()
+
+    async def _receive_next(self) -> Received:
+        if self._lent:
+            self._take_patience_back()
         if self._patience > 0:
             item = self._take_one()
             if item is WOULD_WAIT:
@@ -238,8 +276,20 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             item = await self.receive()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
-        self._patience = YIELD_AFTER
+        if not self._lent:
+            self._patience = YIELD_AFTER - 1
+            self._lend_patience()
         return item
+
+    def _lend_patience(self) -> None:
+        """Let what came of the last read be taken the short way, if it can be."""
+        if self._is_calm():
+            self._driver.ready = islice(self._engine.ready_items(), self._patience)
+            self._lent, self._patience = self._patience, 0
+
+    def _take_patience_back(self) -> None:
+        """Be as patient as if what was taken the short way had been taken one by one."""
+        self._patience, self._lent = max(0, self._lent - self._engine.ready_taken()), 0
 
     def batches(self) -> AsyncIterator[list[Received]]:
         r"""Iterate over lists of items: all that came of one read, or a part of it.
@@ -253,16 +303,28 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     async def _receive_batch(self) -> list[Received]:
         batch = [await self.receive()]
-        self._patience = YIELD_AFTER - 1
         try:
-            while self._patience > 0:
-                item = self._take_one()
-                if item is NOTHING or item is WOULD_WAIT:
-                    break
-                batch.append(cast("Received", item))
+            self._fill(batch)
         except Exception as error:
             self._late_error = error  # the items before it come first
         return batch
+
+    def _fill(self, batch: list[Received]) -> None:
+        """Add what came of the same read, as far as patience goes."""
+        if not self._lent:
+            self._patience = YIELD_AFTER - 1
+            self._lend_patience()
+        try:
+            batch.extend(self._driver.ready)
+        except BaseException as error:
+            self._engine.fail_ready(error)
+        if self._lent:
+            self._take_patience_back()
+        while self._patience > 0:
+            item = self._take_one()
+            if item is NOTHING or item is WOULD_WAIT:
+                break
+            batch.append(cast("Received", item))
 
     def _claim_receive(self) -> None:
         if self._receiving:
@@ -351,19 +413,33 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         Cancellation: as for an exception; where the transport can count (TCP, Unix sockets, channels)
         an item that was begun to be written is finished by the next write.
         """
-        quick = self._driver.quick
-        self._driver.kept_rest = False
-        if quick is None or not self._entered or self._news.turn_taken or self._driver.writing:
+        driver = self._driver
+        if driver.merge_writes:
+            await self._checkpoint_of_merge()
+        driver.kept_rest = False
+        quick = driver.quick
+        busy = self._news.turn_taken or self._news.closed or driver.writing or driver.unraised
+        if quick is None or busy or not self._engine.outbound_idle or not self._entered:
             await self._with_turn(self._send_one, value)
             return
-        await trio.lowlevel.checkpoint_if_cancelled()
-        self._news.check_open()
-        self._check_can_send()
-        data = quick.send(value)
-        if data is not None:
-            await self._driver.send_quickly(data)
-        else:
+        merge = driver.merge_writes and not driver.reading
+        data = quick.send(value, merge=merge)
+        if data is None:
             await self._with_turn(self._send_begun)
+        elif not merge:
+            await driver.send_quickly(data)
+        elif self._engine.add_merged(data) >= WRITE_BYTES:
+            await self._with_turn(self._flush)
+        else:
+            self._merged += 1
+
+    async def _checkpoint_of_merge(self) -> None:
+        """A send that only buffers need not pass through the scheduler each time."""
+        if self._merged < YIELD_AFTER:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        else:
+            self._merged = 0
+            await trio.lowlevel.checkpoint()
 
     async def send_many(self, values: Iterable[Sent]) -> None:
         """Send several items, with writes merged as if they were one step.

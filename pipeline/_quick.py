@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from ._core import Engine
+from ._fused import Direct
 from ._stage import END, Reply
 
 
@@ -22,10 +23,14 @@ class QuickSend:
     def __init__(self, engine: Engine[Any, Any]) -> None:
         self._engine = engine
         slots = engine.outbound_slots
-        self._slots = [(slot, slot.sync) for slot in slots] if all(slot.plain for slot in slots) else None
+        self._direct = Direct(slots) if all(slot.plain for slot in slots) else None
 
-    def send(self, item: Any) -> bytes | None:
+    def send(self, item: Any, *, merge: bool = False) -> bytes | None:
         """What `item` becomes on the wire, if that is one `bytes`; nothing is under way then.
+
+        Args:
+            item: what is sent, while `engine.outbound_idle`.
+            merge: what others became may wait to be written.
 
         Returns:
             None: the engine has the item, as after `Engine.send`, perhaps some stages further on.
@@ -33,20 +38,25 @@ class QuickSend:
         Raises:
             Exception: as `Engine.work_out` does; it is as if nothing had been sent.
         """
-        engine = self._engine
-        if self._slots is None or not engine.outbound_idle or type(item) is Reply or item is END:
+        engine, direct = self._engine, self._direct
+        if direct is None or not (merge or not engine.to_write_bytes) or type(item) is Reply or item is END:
             engine.send(item)
             return None
-        for slot, process in self._slots:
-            try:
-                result = process(item)
-            except BaseException as error:
-                slot.flow.fail(slot, item, error)
-            if type(result) is not list or len(result) != 1 or type(result[0]) is Reply or result[0] is END:
-                engine.resume_send(slot, item, result)
-                return None
-            item = result[0]
-        if type(item) is bytes and item:
-            return item
-        engine.resume_send(None, item, [item])
+        try:
+            out = direct.out(item, self._leave)
+        except Exception as error:
+            at, item = direct.where(error) or (0, item)
+            slot = direct.slots[at]
+            slot.flow.fail(slot, item, error)
+        if type(out) is bytes and out:
+            return out
+        if out is not _LEFT:
+            engine.resume_send(None, out, [out])
         return None
+
+    def _leave(self, at: int, item: Any, result: Any) -> object:
+        self._engine.resume_send(self._engine.outbound_slots[at], item, result)
+        return _LEFT
+
+
+_LEFT = object()

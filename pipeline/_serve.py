@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final, TypeAlias
 
 import trio
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, Unpack
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, places_of
 from ._errors import IncompleteFrameError, StageTimeoutError
-from ._pipeline import Pipeline
+from ._pipeline import Pipeline, PipelineOptions
 
 R = TypeVar("R", default=Any)
 S = TypeVar("S", default=Any)
@@ -29,7 +29,11 @@ _BREAKS: Final = (trio.BrokenResourceError, IncompleteFrameError)
 
 
 async def open_tcp_pipeline(
-    host: str, port: int, chain: Chain[R, S], ssl_context: ssl.SSLContext | None = None
+    host: str,
+    port: int,
+    chain: Chain[R, S],
+    ssl_context: ssl.SSLContext | None = None,
+    **options: Unpack[PipelineOptions],
 ) -> Pipeline[R, S]:
     """Connect to a server; use the result with `async with`.
 
@@ -38,6 +42,7 @@ async def open_tcp_pipeline(
         port: the TCP port.
         chain: the stages, from wire to client.
         ssl_context: for TLS; the handshake happens on entering.
+        options: of the `Pipeline`, such as `close_seconds`.
 
     Raises:
         OSError: no connection came about.
@@ -49,8 +54,8 @@ async def open_tcp_pipeline(
     stream = await trio.open_tcp_stream(host, port)
     try:
         if ssl_context is None:
-            return Pipeline(stream, chain)
-        return Pipeline(trio.SSLStream(stream, ssl_context, server_hostname=host), chain)
+            return Pipeline(stream, chain, **options)
+        return Pipeline(trio.SSLStream(stream, ssl_context, server_hostname=host), chain, **options)
     except BaseException:
         await trio.aclose_forcefully(stream)
         raise
@@ -67,6 +72,7 @@ async def serve_tcp(
     ready_seconds: float = 30,
     grace_seconds: float = 0,
     task_status: trio.TaskStatus[list[trio.SocketListener]] = trio.TASK_STATUS_IGNORED,
+    **options: Unpack[PipelineOptions],
 ) -> None:
     """Serve TCP connections until cancelled: for each, a fresh chain and `await handler(pipeline)`.
 
@@ -84,6 +90,7 @@ async def serve_tcp(
         grace_seconds: when cancelled, how long handlers may go on. One that waits for input of
             which nothing has come sees the end of the stream.
         task_status: for `nursery.start`, which returns the list of listeners.
+        options: of each `Pipeline`, such as `merge_writes` or `close_seconds`.
 
     Raises:
         OSError: the port cannot be listened on.
@@ -96,7 +103,7 @@ async def serve_tcp(
     if max_connections is not None and max_connections < 1:
         raise ValueError(f"max_connections is {max_connections}; give 1 or more, or None for no limit")
     listeners = await trio.open_tcp_listeners(port, host=host)
-    server = _Server(handler, make_chain, ssl_context, max_connections, ready_seconds)
+    server = _Server(handler, make_chain, ssl_context, max_connections, ready_seconds, options)
     async with trio.open_nursery() as nursery:
         try:
             async with trio.open_nursery() as accepting:
@@ -115,7 +122,9 @@ class _Server:
         ssl_context: ssl.SSLContext | None,
         max_connections: int | None,
         ready_seconds: float,
+        options: PipelineOptions | None = None,
     ) -> None:
+        self._options: PipelineOptions = options or {}
         self._handler, self._make_chain, self._ssl_context = handler, make_chain, ssl_context
         self._ready_seconds = ready_seconds
         self._free = math.inf if max_connections is None else max_connections
@@ -201,7 +210,7 @@ class _Server:
         if self._ssl_context is not None:
             transport = trio.SSLStream(stream, self._ssl_context, server_side=True)
         try:
-            pipeline: Pipeline[Any, Any] = Pipeline(transport, self._make_chain())
+            pipeline: Pipeline[Any, Any] = Pipeline(transport, self._make_chain(), **self._options)
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise

@@ -8,7 +8,7 @@ from operator import length_hint
 from typing import TYPE_CHECKING, Any
 
 from ._chain import Inbound, Place
-from ._stage import Stage, is_generator, sync_process
+from ._stage import Stage, declares, is_generator, one_process, sync_process
 
 if TYPE_CHECKING:
     from ._call import Waiting
@@ -31,6 +31,8 @@ class Slot:
         self.stage, self.place = stage, place
         self.next: Slot | None = None
         self.sync: Any = sync_process(stage)
+        self.one: Any = one_process(stage)
+        self.watches = bool(stage.is_tap) and stage.watch is not None
         self.polls = isinstance(stage, Inbound) and _overrides(stage, "poll")
         self.poll: Any = stage.poll if self.polls else None
         self.timed = _overrides(stage, "on_timer")
@@ -58,6 +60,7 @@ class Slot:
         self.touched = False  # it did so for the present send
         self.started = False
         self.plain = False  # an item can be fed at any time without further ado
+        self.fused: Any = None  # the stages behind it as one loop, or False: they cannot be; None: nobody asked
         self.plain_between_timers = False
         self.has_sequel = False  # something is to be done when its results are used up
 
@@ -66,8 +69,21 @@ class Slot:
         self.index, self.next = index, following
         self.generates = self.tracked and is_generator(self.stage)
         self.has_sequel = self.wakes or self.generates
+        self.fused = None
         plain = bool(self.sync) and not (self.polls or self.gates or self.wakes or self.tracked)
         self.plain, self.plain_between_timers = plain and not self.timed, plain and self.timed
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits here."""
+        if self.results is not None and self.listed and not length_hint(self.results, 1):
+            self.results = None  # of the list all was taken, though nobody looked for more
+        return self.results is None and not self.busy
+
+    @property
+    def steady(self) -> bool:
+        """Whether it is plain and never pauses, so that it can be one of several that run as one."""
+        return self.plain and not declares(self.stage, "wants_input")
 
     @property
     def open(self) -> bool:

@@ -98,6 +98,15 @@ class Stage(Generic[In, Out]):
     """bool: watches and changes nothing, so it may go in and out of a running pipeline."""
     is_trust_boundary: Any = False
     """bool: when it goes into a running chain, what was received before must not get behind it (TLS)."""
+    watch: Any = None
+    """Callable[[str, item], object] | None, taps only: what it does with an item, told the direction; it is faster.
+
+    It is called instead of the tap's `process`, and what it raises is given to `watch_failed(error)`.
+    """
+    only_items: Any = False
+    """bool: its results are items, never a `Reply` nor `END`; saying so makes it faster."""
+    never_expands: Any = False
+    """bool: what it gives for an item is never much more than that item was; saying so makes it faster."""
     holds: Any = None
     """int | None: how much of an unfinished input item it holds, in bytes or items; 0: nothing; None: does not say."""
 
@@ -115,15 +124,24 @@ class Stage(Generic[In, Out]):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         own = vars(cls)
-        if "process" in own and "process_sync" in own:
+        both = [name for name in _PROCESS if name in own]
+        if len(both) > 1:
             raise TypeError(
-                f"{cls.__qualname__} defines both process and process_sync; keep process_sync if the "
-                f"stage never waits, else `async def process`"
+                f"{cls.__qualname__} defines both {both[0]} and {both[1]}; keep process_sync if the stage never "
+                f"waits, process_one if it gives one item for each as well, else `async def process`"
+            )
+        if "process_one" in own and _gives_no_item(own["process_one"]):
+            raise TypeError(
+                f"{cls.__qualname__}.process_one returns one item: it cannot be `async`, nor a generator. A stage "
+                f"that waits defines `async def process`; one that gives any number of items, process_sync"
             )
         if "name" not in own:
             cls.name = cls.__name__
-        if _is_sync(cls) and cls.process is not Stage.process:
+        kind = _kind(cls)
+        if kind in ("process_sync", "process_one") and cls.process is not Stage.process:
             cls.process = Stage.process  # type: ignore[method-assign]
+        if kind == "process_one" and cls.process_sync is not Stage.process_sync:
+            cls.process_sync = Stage.process_sync  # type: ignore[method-assign]
 
     async def process(self, item: In, /) -> Result[Out]:
         """Turn one item into any number of results.
@@ -142,6 +160,13 @@ class Stage(Generic[In, Out]):
 
     def process_sync(self, item: In, /) -> Result[Out]:
         """Do what `process` does, for a stage which never waits: define one of the two, not both."""
+        return [self.process_one(item)]
+
+    def process_one(self, item: In, /) -> Out:
+        """Turn one item into one item, for a stage which always does: define this instead, and it is fastest.
+
+        What is returned is the item itself, not a list.
+        """
         raise NotImplementedError(f"{type(self).__qualname__} defines neither process nor process_sync")
 
     async def start(self) -> Result[Out]:
@@ -174,6 +199,10 @@ class Stage(Generic[In, Out]):
         """
         return None
 
+    def watch_failed(self, error: Exception, /) -> None:
+        """Act on what `watch` raised: raise it, or let the item pass."""
+        raise error
+
     def now(self) -> float:
         """Return the seconds of the pipeline's clock, which `deadline` is measured on."""
         return self._clock()
@@ -205,19 +234,32 @@ class Stage(Generic[In, Out]):
         return ""
 
 
-def _is_sync(cls: type) -> bool:
-    """Whether, of process and process_sync, the one defined nearest to the class is process_sync."""
+_PROCESS: Final = ("process", "process_sync", "process_one")
+
+
+def _kind(cls: type) -> str:
+    """Which of the three methods counts: the one defined nearest to the class; "" for none."""
     for base in itertools.takewhile(lambda base: base is not Stage, cls.__mro__):
-        if "process_sync" in vars(base):
-            return True
+        for name in ("process_one", "process_sync"):
+            if name in vars(base):
+                return name
         if vars(base).get("process", Stage.process) is not Stage.process:
-            return False
-    return False
+            return "process"
+    return ""
+
+
+def _gives_no_item(function: Any) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function)
 
 
 def sync_process(stage: Stage[In, Out]) -> Callable[[In], Result[Out]] | None:
-    """The stage's `process_sync` if that is what counts, or None for a stage which may wait."""
-    return stage.process_sync if _is_sync(type(stage)) else None
+    """The stage's `process_sync` if it never waits, or None for a stage which may wait."""
+    return stage.process_sync if _kind(type(stage)) in ("process_sync", "process_one") else None
+
+
+def one_process(stage: Stage[In, Out]) -> Callable[[In], Out] | None:
+    """The stage's `process_one`, or None for a stage which may give none or many."""
+    return stage.process_one if _kind(type(stage)) == "process_one" else None
 
 
 def is_generator(stage: Stage[Any, Any]) -> bool:
@@ -226,8 +268,8 @@ def is_generator(stage: Stage[Any, Any]) -> bool:
 
 
 def can_process(stage: Stage[Any, Any]) -> bool:
-    """Whether the stage's class defines `process` or `process_sync` at all."""
-    return _is_sync(type(stage)) or type(stage).process is not Stage.process
+    """Whether the stage's class defines one of the three at all."""
+    return bool(_kind(type(stage)))
 
 
 def declares(stage: Stage[Any, Any], name: str) -> bool:

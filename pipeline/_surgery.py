@@ -76,6 +76,7 @@ class Catch(Inbound[Any, Any]):
 
     shareable = True
     holds = 0
+    only_items = True
 
     def __init__(self, items: list[Any]) -> None:
         self.items = items

@@ -53,11 +53,16 @@ def has_undelivered(flow: Flow, delivered: Iterable[Any], *, at: int = 0) -> boo
     if any(True for _ in delivered) or any(map(_was_received, flow.arrived)):
         return True
     for slot in flow.slots:
-        if slot.results is not None:
-            flow.lead(slot)  # what looks as if there were more may be at its end
-        if slot.results is not None or any(map(_was_received, slot.inbox)):
+        if has_results(slot) or any(map(_was_received, slot.inbox)):
             return True
     return any((slot.stage.holds or 0) > 0 for slot in flow.slots[:at])
+
+
+def has_results(slot: Slot) -> bool:
+    """Whether results wait here that are no replies; what looks as if there were more may be at its end."""
+    if slot.results is not None:
+        slot.flow.lead(slot)
+    return slot.results is not None
 
 
 def is_stateless(stage: Stage[Any, Any]) -> bool:
@@ -72,8 +77,7 @@ def _give_back(slot: Slot, given: list[Any], *, whole: bool) -> list[Any]:
     if slot.aside is not None:
         slot.take_back()
     if slot.results is not None and slot.op not in ("process", "poll"):
-        slot.flow.lead(slot)
-        if slot.results is not None:
+        if has_results(slot):
             raise _refusal(slot, f"what its {slot.op}() gave waits to be received")
         if not given and not slot.flow.takes(slot.index):
             return []  # it has finished

@@ -63,8 +63,7 @@ class Writing:
 
     def chain_changed(self) -> None:
         """The engine has other stages than before."""
-        quick = isinstance(self.wire.writer, SocketWriter) and not self.merge_writes
-        self.quick = QuickSend(self.engine) if quick else None
+        self.quick = QuickSend(self.engine) if isinstance(self.wire.writer, SocketWriter) else None
 
     def has_wire(self) -> Role:
         """Hold the wire; only for a task which saw that `writing` is False."""
@@ -142,11 +141,12 @@ class Writing:
 
     async def send_quickly(self, data: bytes) -> None:
         """Write what a send became at once; what the socket does not take now is written by the long way."""
-        assert isinstance(self.wire.writer, SocketWriter)
-        self.news.turn_taken = self.writing = True
+        writer, news = self.wire.writer, self.news
+        assert isinstance(writer, SocketWriter)
+        news.turn_taken = self.writing = True
         self.writes += 1
         try:
-            sent = await self.wire.writer.send_some(data)
+            sent = await writer.send_some(data)
             if sent < len(data):
                 self.engine.add_unsent(data[sent:])
                 self.kept_rest = True
@@ -154,12 +154,15 @@ class Writing:
                 self.kept_rest = False
         except Exception as error:
             if isinstance(error, trio.ClosedResourceError):
-                self.news.check_open()
+                news.check_open()
             self.engine.break_outbound(error, torn=True)
             raise
         finally:
             self.writing = False
-            self.news.pass_turn()
+            if news.awaited:
+                news.pass_turn()
+            else:
+                news.turn_taken = False
 
     async def run_out(self, *, merge: bool = False) -> None:
         """Run outbound as far as it goes, and write; the wire is held."""

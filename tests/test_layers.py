@@ -19,8 +19,8 @@ import pipeline
 ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
-PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_call", "_counting", "_stock", "_flow"]
-PURE += ["_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
+PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_fused", "_call", "_counting", "_stock"]
+PURE += ["_flow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
 # Here is trio:
 ON_TRIO = [
     "_transport",

@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
-from pipeline import Duplex, Inbound, Outbound, Result
+from pipeline import Duplex, Inbound, Outbound
 
 from .._bytes import BytesLike, as_bytes
 
@@ -60,6 +60,8 @@ class JSONDecoder(Inbound[JSONText, Read]):
     """The inbound half of `JSONCodec`: JSON as bytes or text in, values out; holds nothing."""
 
     shareable = True
+    only_items = True
+    never_expands = True
     holds = 0
 
     @overload
@@ -69,20 +71,17 @@ class JSONDecoder(Inbound[JSONText, Read]):
     @overload
     def __init__(self: JSONDecoder[Any], type: object) -> None: ...
     def __init__(self, type: Any = None) -> None:  # noqa: A002 - the word users know it by
-        self._typed: Callable[[Any], Any] | None = None
         if type is not None:
-            self._typed = _msgspec().json.Decoder(type).decode
+            self.process_one = _typed_decode(_msgspec().json.Decoder(type).decode)  # type: ignore[method-assign]
 
-    def process_sync(self, data: JSONText, /) -> Result[Read]:
+    def process_one(self, data: JSONText, /) -> Any:
         """Decode one value, with white space around it or none.
 
         Raises:
             ValueError: this is no JSON, or not of the type; the next item is decoded all the same.
         """
-        if self._typed is not None:
-            return [_decode_typed(self._typed, data)]
         try:
-            text = data.decode() if type(data) is bytes else _text(data)
+            text: Any = data.decode() if type(data) is bytes else _text(data)
         except UnicodeDecodeError as error:
             reason = f"{error.reason} (JSONDecoder; JSON is UTF-8, RFC 8259 section 8.1)"
             raise UnicodeDecodeError(error.encoding, error.object, error.start, error.end, reason) from None
@@ -90,10 +89,10 @@ class JSONDecoder(Inbound[JSONText, Read]):
             # What json.loads does, without what it does around it: 0.5 us instead of 1.8 for 60 bytes.
             value, end = _scan_once(text, 0)
         except (StopIteration, ValueError, RecursionError):
-            return [_decode(text)]  # white space before it, or an error, which is told there
+            return _decode(text)  # white space before it, or an error, which is told there
         if end == len(text) or not text[end:].strip(_SPACE):
-            return [value]
-        return [_decode(text)]
+            return value
+        return _decode(text)
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any] | None:
         """Nothing is held; a value that was not taken cannot be turned back into the same bytes."""
@@ -119,7 +118,7 @@ class JSONEncoder(Outbound[Written, bytes]):
     def __init__(self, type: Any = None) -> None:  # noqa: A002 - the word users know it by
         self._encode: Callable[[Any], bytes] = _encode if type is None else _msgspec().json.Encoder().encode
 
-    def process_sync(self, item: Written, /) -> Result[bytes]:
+    def process_one(self, item: Written, /) -> bytes:
         """Encode one value.
 
         Raises:
@@ -127,7 +126,7 @@ class JSONEncoder(Outbound[Written, bytes]):
             ValueError: NaN, Infinity, a value that contains itself; nothing is written.
         """
         try:
-            return [self._encode(item)]
+            return self._encode(item)
         except RecursionError:
             raise ValueError(f"JSONEncoder: {_TOO_DEEP}, or contains itself") from None
         except TypeError as error:
@@ -154,17 +153,28 @@ def _text(data: JSONText) -> str:
     return data if isinstance(data, str) else as_bytes("JSONDecoder", data).decode()
 
 
-def _decode_typed(decode: Callable[[Any], Any], data: JSONText) -> Any:
+def _typed_decode(decode: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Decoding with errors that name the stage; what the error is about is looked at when there is one."""
+
+    def process_one(data: JSONText, /) -> Any:
+        try:
+            return decode(data)
+        except Exception as error:
+            raise _explained(error, data) from error
+
+    return process_one
+
+
+def _explained(error: Exception, data: Any) -> Exception:
     if not isinstance(data, bytes | str):
         data = as_bytes("JSONDecoder", data)
-    try:
-        return decode(data)
-    except RecursionError:
-        raise ValueError(f"JSONDecoder: {_TOO_DEEP}: {data[:40]!r}...") from None
-    except ValueError as error:
-        dots = "..." if len(data) > 100 else ""
-        hint = _NO_FRAMER if data and ("truncated" in str(error) or "trailing" in str(error)) else ""
-        raise ValueError(f"JSONDecoder: {error}: {data[:100]!r}{dots}{hint}") from error
+    if isinstance(error, RecursionError):
+        return ValueError(f"JSONDecoder: {_TOO_DEEP}: {data[:40]!r}...")
+    if not isinstance(error, ValueError):
+        return error
+    dots = "..." if len(data) > 100 else ""
+    hint = _NO_FRAMER if data and ("truncated" in str(error) or "trailing" in str(error)) else ""
+    return ValueError(f"JSONDecoder: {error}: {data[:100]!r}{dots}{hint}")
 
 
 def _decode(text: str) -> Any:

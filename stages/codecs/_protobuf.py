@@ -11,7 +11,7 @@ from typing import Any
 
 from typing_extensions import TypeVar
 
-from pipeline import Duplex, Inbound, Outbound, Result
+from pipeline import Duplex, Inbound, Outbound
 
 from .._bytes import BytesLike, as_bytes
 
@@ -68,13 +68,15 @@ class ProtobufInbound(Inbound[BytesLike, Read]):
 
     name = "ProtobufCodec.inbound"
     shareable = True
+    only_items = True
+    never_expands = True
     holds = 0
 
     def __init__(self, message_type: type[Read]) -> None:
         self._name = message_type.__name__
         self._parse: Callable[[bytes], Any] = message_type.FromString  # type: ignore[attr-defined]
 
-    def process_sync(self, data: BytesLike, /) -> Result[Read]:
+    def process_one(self, data: BytesLike, /) -> Any:
         """Parse one message.
 
         Raises:
@@ -92,7 +94,7 @@ class ProtobufInbound(Inbound[BytesLike, Read]):
             ) from error
         if not message.IsInitialized():
             raise ValueError(_missing(self._name, message))
-        return [message]
+        return message
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any] | None:
         """Nothing is held; a message that was not taken need not serialise to the same bytes."""
@@ -110,7 +112,7 @@ class ProtobufOutbound(Outbound[Written, bytes]):
     def __init__(self, message_type: type[Written]) -> None:
         self._type: type[Any] = message_type
 
-    def process_sync(self, item: Written, /) -> Result[bytes]:
+    def process_one(self, item: Written, /) -> bytes:
         """Serialise one message.
 
         Raises:
@@ -127,7 +129,7 @@ class ProtobufOutbound(Outbound[Written, bytes]):
         if not message.IsInitialized():
             raise ValueError(_missing(name, message))
         data: bytes = message.SerializeToString()
-        return [data]
+        return data
 
 
 def _missing(name: str, message: Any) -> str:

@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from pipeline import Duplex, Inbound, Outbound, Result
+from pipeline import Duplex, Inbound, Outbound
 
 from .._bytes import BytesLike, as_bytes
 
@@ -54,12 +54,14 @@ class StructInbound(Inbound[BytesLike, tuple[Any, ...]]):
 
     name = "StructCodec.inbound"
     shareable = True
+    only_items = True
+    never_expands = True
     holds = 0
 
     def __init__(self, record: struct.Struct) -> None:
         self._record, self._unpack = record, record.unpack
 
-    def process_sync(self, data: BytesLike, /) -> Result[tuple[Any, ...]]:
+    def process_one(self, data: BytesLike, /) -> tuple[Any, ...]:
         """Unpack one record.
 
         Raises:
@@ -68,7 +70,7 @@ class StructInbound(Inbound[BytesLike, tuple[Any, ...]]):
         if type(data) is not bytes:
             data = as_bytes("StructCodec", data)
         try:
-            return [self._unpack(data)]
+            return self._unpack(data)
         except struct.error:
             record = self._record
             raise ValueError(
@@ -93,7 +95,7 @@ class StructOutbound(Outbound[Sequence[Any], bytes]):
         self._record, self._pack = record, record.pack
         self._has_strings = "s" in record.format or "p" in record.format
 
-    def process_sync(self, values: Sequence[Any], /) -> Result[bytes]:
+    def process_one(self, values: Sequence[Any], /) -> bytes:
         """Pack one record.
 
         Raises:
@@ -112,7 +114,7 @@ class StructOutbound(Outbound[Sequence[Any], bytes]):
             raise ValueError(f"StructCodec({self._record.format!r}): {error}: {_shown(values)}") from None
         if self._has_strings:
             self._check_strings(values, data)
-        return [data]
+        return data
 
     def _check_strings(self, values: Sequence[Any], data: bytes) -> None:
         for value, packed in zip(values, self._record.unpack(data), strict=True):

@@ -51,6 +51,8 @@ class TextInbound(Inbound[BytesLike, str]):
     """The inbound half of `TextCodec`: keeps the bytes of a cut code point."""
 
     name = "TextCodec.inbound"
+    only_items = True
+    never_expands = True
 
     def __init__(self, encoding: str, errors: str) -> None:
         self._encoding = encoding

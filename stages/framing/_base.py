@@ -67,6 +67,8 @@ class InboundFramer(Inbound[BytesLike, bytes]):
     """How messages call the stage."""
     unit: ClassVar[str] = "frame"
     """How messages call a frame."""
+    only_items = True
+    never_expands = True
     can_skip: ClassVar[bool] = True
     """Whether it has the parameter `oversize`."""
 

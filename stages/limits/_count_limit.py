@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from pipeline import Inbound, LimitError, Outbound, Passthrough, Result
+from pipeline import Inbound, LimitError, Outbound, Passthrough
 
 from ._half import Direction, Half, check_count, check_direction
 
@@ -42,7 +42,7 @@ class _CountHalf(Half):
     def __init__(self, items: int) -> None:
         self._items, self._count = items, 0
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         if self._count == self._items:
             raise LimitError(
                 f"CountLimit: item {self._count + 1} {self.what}, over the limit, items={self._items}. "
@@ -51,7 +51,7 @@ class _CountHalf(Half):
                 size=self._count + 1,
             )
         self._count += 1
-        return [item]
+        return item
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         """Give back the items that were not taken; they count when they come again."""

@@ -16,6 +16,8 @@ class Half(Stage[Any, Any]):
 
     keeps_outbound_state = False
     holds = 0
+    only_items = True
+    never_expands = True
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         """Give back the items that were not taken; nothing is held."""

@@ -35,10 +35,10 @@ class Patience(Half, Inbound[Any, Any]):
             self._since = self.now()
         return self._since + self._seconds
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         """Let an item pass, and begin anew."""
         self._since = math.inf
-        return [item]
+        return item
 
     async def on_timer(self, now: float, /) -> Result[Any]:
         """It has waited too long.

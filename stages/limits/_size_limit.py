@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from pipeline import Inbound, LimitError, Outbound, Passthrough, Result
+from pipeline import Inbound, LimitError, Outbound, Passthrough
 
 from ._half import Direction, Half, bytes_of, check_count, check_direction
 
@@ -49,10 +49,10 @@ class _SizeHalf(Half):
     def __init__(self, most: int) -> None:
         self._most = most
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         # Text is not encoded where its length alone tells.
         if isinstance(item, str) and len(item) * _UTF8_BYTES <= self._most:
-            return [item]
+            return item
         size = bytes_of("SizeLimit", item)
         if size > self._most:
             raise LimitError(
@@ -61,7 +61,7 @@ class _SizeHalf(Half):
                 limit=self._most,
                 size=size,
             )
-        return [item]
+        return item
 
 
 class SizeInbound(_SizeHalf, Inbound[Any, Any]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, ClassVar, Literal, Protocol, TypeAlias
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Inbound, Outbound, Passthrough, Stage
 
 __all__ = ["ChannelTap"]
 
@@ -76,15 +76,17 @@ class _ChannelTapHalf(Stage[Any, Any]):
     shareable = True
     keeps_outbound_state = False
     is_tap = True
+    only_items = True
+    never_expands = True
     holds = 0
     direction: ClassVar[Direction]
 
     def __init__(self, copies: _Copies) -> None:
         self._copies = copies
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         self._copies.send(self.direction, item)
-        return [item]
+        return item
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         return list(outputs)

@@ -45,6 +45,8 @@ class Filter(Passthrough):
 
 class _FilterHalf(Stage[Any, Any]):
     shareable = True
+    only_items = True
+    never_expands = True
     keeps_outbound_state = False
     holds = 0
 

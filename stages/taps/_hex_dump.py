@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Protocol
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Inbound, Outbound, Passthrough, Stage
 
 from .._arguments import check_size
 from .._bytes import size_of
@@ -157,6 +157,8 @@ def _rows(data: bytes, size: int) -> Iterator[str]:
 class _HexDumpHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     is_tap = True
+    only_items = True
+    never_expands = True
     holds = 0
     arrow: ClassVar[str]
 
@@ -164,14 +166,14 @@ class _HexDumpHalf(Stage[Any, Any]):
         self._output, self._look = output, look
         self._offset = 0
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         offset = self._offset
         try:
             self._offset += size_of(item)
             self._output.write(self._look(self.arrow, item, offset))
         except Exception as error:
             self._output.failed(error)
-        return [item]
+        return item
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         """Give everything back; when it passes again, it is at the same place."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Inbound, Outbound, Passthrough, Stage
 
 from ._check import check_functions
 
@@ -128,16 +128,18 @@ class _LoggerHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     holds = 0
     is_tap = True
+    only_items = True
+    never_expands = True
     direction: ClassVar[str]
     arrow: ClassVar[str]
 
     def __init__(self, logger: logging.Logger, level: int, line: _Line) -> None:
         self._logger, self._level, self._line = logger, level, line
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         if self._logger.isEnabledFor(self._level):
             self._logger.log(self._level, "%s", self._line(self.direction, self.arrow, item))
-        return [item]
+        return item
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         return list(outputs)

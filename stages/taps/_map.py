@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from typing_extensions import TypeVar
 
-from pipeline import Duplex, Inbound, Outbound, Result
+from pipeline import Duplex, Inbound, Outbound
 
 from ._check import check_functions
 
@@ -65,12 +65,10 @@ class MapInbound(Inbound[In, Out]):
     shareable = True
     holds = 0
 
-    def __init__(self, *, inbound: Any) -> None:
-        self._function = inbound
+    process_one: Any = None  # the function itself: nothing stands between
 
-    def process_sync(self, item: In, /) -> Result[Out]:
-        """Make the one item of this one."""
-        return [self._function(item)]
+    def __init__(self, *, inbound: Any) -> None:
+        self.process_one = inbound
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any] | None:
         """Nothing is held; an item that was made cannot be turned back."""
@@ -85,12 +83,10 @@ class MapOutbound(Outbound[In, Out]):
     holds = 0
     keeps_outbound_state = False
 
-    def __init__(self, *, outbound: Any) -> None:
-        self._function = outbound
+    process_one: Any = None  # the function itself: nothing stands between
 
-    def process_sync(self, item: In, /) -> Result[Out]:
-        """Make the one item of this one."""
-        return [self._function(item)]
+    def __init__(self, *, outbound: Any) -> None:
+        self.process_one = outbound
 
 
 class MapDuplex(Duplex[A, B, C, D]):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Inbound, Outbound, Passthrough, Stage
 
 from .._bytes import size_of
 
@@ -84,6 +84,8 @@ class Meter(Passthrough):
 class _MeterHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     is_tap = True
+    only_items = True
+    never_expands = True
     holds = 0
 
     def __init__(self) -> None:
@@ -91,13 +93,13 @@ class _MeterHalf(Stage[Any, Any]):
         self._first: float | None = None
         self._last: float | None = None
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         self._last = self.now()
         if self._first is None:
             self._first = self._last
         self._items += 1
         self._bytes += size_of(item)
-        return [item]
+        return item
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         """Give everything back; it is counted when it passes again."""

@@ -138,15 +138,17 @@ class _Capture:
 class _PcapTapHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     is_tap = True
+    only_items = True
+    never_expands = True
     holds = 0
     direction: ClassVar[str]
 
     def __init__(self, capture: _Capture) -> None:
         self._capture = capture
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         self._capture.add(self.now(), self.direction, item)
-        return [item]
+        return item
 
     async def finish(self) -> Result[Any]:
         """Write the FIN."""

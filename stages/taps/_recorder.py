@@ -91,15 +91,17 @@ class _Session:
 class _RecorderHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     is_tap = True
+    only_items = True
+    never_expands = True
     holds = 0
     direction: ClassVar[str]
 
     def __init__(self, session: _Session) -> None:
         self._session = session
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         self._session.add(self.now(), self.direction, item)
-        return [item]
+        return item
 
     async def finish(self) -> Result[Any]:
         """Write down that the direction ended cleanly."""

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, Literal, TypeAlias
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Inbound, Outbound, Passthrough, Stage
 
 from ._check import check_functions
 
@@ -64,17 +64,19 @@ class _TapHalf(Stage[Any, Any]):
     keeps_outbound_state = False
     holds = 0
     is_tap = True
+    only_items = True
+    never_expands = True
     direction: ClassVar[Direction]
 
     def __init__(self, function: Callable[[Direction, Any], object], failed: _Failed) -> None:
-        self._function, self._failed = function, failed
+        self.watch, self.watch_failed = function, failed  # type: ignore[method-assign]
 
-    def process_sync(self, item: Any, /) -> Result[Any]:
+    def process_one(self, item: Any, /) -> Any:
         try:
-            self._function(self.direction, item)
+            self.watch(self.direction, item)
         except Exception as error:
-            self._failed(error)
-        return [item]
+            self.watch_failed(error)
+        return item
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
         return list(outputs)

@@ -1,6 +1,6 @@
 """Penstock among the peers: the contract is in README.md of the peers benchmark, `penstock.toml` names this file to it.
 
-Written as a user would, with public names only: peer.py ingest PORT | memory PORT | echo
+Written as a user would, with public names only: peer.py SYSTEM ingest PORT | memory PORT | echo
 """
 
 from __future__ import annotations
@@ -12,12 +12,36 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
 import trio
 
 from pipeline import Codec, Inbound, Outbound, Pipeline, open_tcp_pipeline, serve_tcp
 from stages import JSONCodec, LineFramer, Tap
 
 HOST = "127.0.0.1"
+
+
+class Record(msgspec.Struct):
+    """What a line of the generator is."""
+
+    id: int
+    name: str
+    value: float
+    ok: bool
+
+
+class Same(Inbound[Any, Any]):
+    """Passes each item on."""
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [item]
+
+
+class SameAsync(Inbound[Any, Any]):
+    """The same, as a stage that could wait."""
+
+    async def process(self, item: Any, /) -> list[Any]:
+        return [item]
 
 
 class Consumer:
@@ -33,24 +57,54 @@ class Consumer:
         self.total += item["id"]
         self.count += 1
 
+    def add_record(self, item: Record) -> None:
+        self.total += item.id
+        self.count += 1
+
     def report(self) -> None:
         print(json.dumps({"count": self.count, "sum": self.total, "tap": self.tapped}), flush=True)
 
 
-async def ingest(port: int) -> None:
+def untyped(consumer: Consumer) -> Any:
+    """JSON lines by the standard library."""
+    return LineFramer(ending="lf") | JSONCodec() | Tap(consumer.tap)
+
+
+def typed(consumer: Consumer) -> Any:
+    """JSON lines by msgspec."""
+    return LineFramer(ending="lf") | JSONCodec(Record) | Tap(consumer.tap)
+
+
+def plus4(consumer: Consumer) -> Any:
+    return untyped(consumer) | Same() | Same() | Same() | Same()
+
+
+def plus4_async(consumer: Consumer) -> Any:
+    return untyped(consumer) | SameAsync() | SameAsync() | SameAsync() | SameAsync()
+
+
+async def ingest(make_chain: Callable[[Consumer], Any], port: int) -> None:
     consumer = Consumer()
-    chain = LineFramer(ending="lf") | JSONCodec() | Tap(consumer.tap)
-    async with await open_tcp_pipeline(HOST, port, chain) as pipeline:
+    add = consumer.add_record if make_chain is typed else consumer.add
+    async with await open_tcp_pipeline(HOST, port, make_chain(consumer)) as pipeline:
         async for item in pipeline:
-            consumer.add(item)
+            add(item)
+    consumer.report()
+
+
+async def ingest_batches(port: int) -> None:
+    consumer = Consumer()
+    async with await open_tcp_pipeline(HOST, port, typed(consumer)) as pipeline:
+        async for batch in pipeline.batches():
+            for item in batch:
+                consumer.add_record(item)
     consumer.report()
 
 
 async def memory(port: int) -> None:
-    """The same with a slow consumer."""
+    """JSON lines with a slow consumer."""
     consumer = Consumer()
-    chain = LineFramer(ending="lf") | JSONCodec() | Tap(consumer.tap)
-    async with await open_tcp_pipeline(HOST, port, chain) as pipeline:
+    async with await open_tcp_pipeline(HOST, port, untyped(consumer)) as pipeline:
         async for item in pipeline:
             consumer.add(item)
             if consumer.count == 1:
@@ -102,15 +156,22 @@ async def answer(pipeline: Pipeline[Message, Message]) -> None:
         await pipeline.send(reply_to(message))
 
 
-async def echo() -> None:
+async def echo(*, merge_writes: bool = False) -> None:
     serve = partial(serve_tcp, answer, 0, lambda: LineFramer(ending="lf") | MessageCodec(), host=HOST)
     async with trio.open_nursery() as nursery:
-        (listener,) = await nursery.start(serve)
+        (listener,) = await nursery.start(partial(serve, merge_writes=merge_writes))
         print(listener.socket.getsockname()[1], flush=True)
 
 
-WORKLOADS: dict[str, Callable[..., Awaitable[None]]] = {"ingest": ingest, "memory": memory, "echo": echo}
+SYSTEMS: dict[str, dict[str, Callable[..., Awaitable[None]]]] = {
+    "default": {"ingest": partial(ingest, untyped), "memory": memory, "echo": echo},
+    "msgspec": {"ingest": partial(ingest, typed)},
+    "batches": {"ingest": ingest_batches},
+    "merged": {"echo": partial(echo, merge_writes=True)},
+    "plus4": {"ingest": partial(ingest, plus4)},
+    "plus4-async": {"ingest": partial(ingest, plus4_async)},
+}
 
 if __name__ == "__main__":
-    workload, *ports = sys.argv[1:]
-    trio.run(WORKLOADS[workload], *map(int, ports))
+    system, workload, *ports = sys.argv[1:]
+    trio.run(SYSTEMS[system][workload], *map(int, ports))

@@ -103,7 +103,7 @@ def test_both_methods_in_one_class_are_refused() -> None:
     with pytest.raises(
         TypeError,
         match=r"Both defines both process and process_sync; keep process_sync if the stage never waits, "
-        r"else `async def process`$",
+        r"process_one if it gives one item for each as well, else `async def process`$",
     ):
         type("Both", (Inbound,), {"process": Async.process, "process_sync": Sync.process_sync})
 
@@ -357,3 +357,38 @@ def test_a_result_can_be_named_where_python_evaluates_annotations() -> None:
     later: object = Result["Later"]  # type: ignore[name-defined]
     assert of_str == Iterable[str | Reply[Any] | End]
     assert of_str != later
+
+
+@pytest.mark.parametrize("kind", ["async", "generator"])
+def test_process_one_gives_one_item(kind: str) -> None:
+    """So it cannot wait, nor yield."""
+
+    async def waits(self: object, item: int) -> int:
+        return item
+
+    def yields(self: object, item: int) -> Iterator[int]:
+        yield item
+
+    with pytest.raises(TypeError, match=r"Bad.process_one returns one item: it cannot be `async`, nor a generator"):
+        type("Bad", (Inbound,), {"process_one": waits if kind == "async" else yields})
+
+
+async def test_process_one_counts_where_it_is_nearest() -> None:
+    """A stage has all three methods; of those defined, the one nearest to its class is what they do."""
+
+    class List(Inbound[int, int]):
+        def process_sync(self, item: int, /) -> list[int]:
+            return [item, item]
+
+    class One(List):
+        def process_one(self, item: int, /) -> int:
+            return item + 1
+
+    class Again(One):
+        def process_sync(self, item: int, /) -> list[int]:
+            return [*super().process_sync(item), 0]
+
+    assert [2] == One().process_sync(1)
+    assert [2] == await One().process(1)
+    assert [2, 0] == Again().process_sync(1)
+    assert [2, 0] == await Again().process(1)

@@ -228,6 +228,27 @@ def test_what_start_gave_is_received_first() -> None:
     assert [b"world"] == taken(engine)
 
 
+def test_what_a_timer_gave_is_nothing_that_could_be_given_back() -> None:
+    class Ticks(Inbound[Any, Any]):
+        deadline: Any = 1.0
+        holds = 0
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item]
+
+        async def on_timer(self, now: float, /) -> list[Any]:
+            self.deadline = None
+            return [b"tick", b"tack"]
+
+    engine = running(Ticks(), clock=lambda: 0.0)
+    engine.tick(1.0)
+    assert b"tick" == engine.next_item()
+    with pytest.raises(SurgeryError, match=r"what its on_timer\(\) gave waits to be received"):
+        take_back(engine)
+    assert b"tack" == engine.next_item()
+    assert [] == take_back(engine)
+
+
 def test_what_waits_behind_all_stages_is_put_again() -> None:
     engine = running(DoublesBack("none"))
     engine.feed(b"x")

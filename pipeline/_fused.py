@@ -1,0 +1,162 @@
+"""A run of stages that never wait, as one loop: what a flow does for each item, done once for the chain.
+
+Rules for this file: it only ever does what `Flow.advance` would do, in the same order and as lazily; at the first
+result out of the ordinary it leaves that to the flow, and ends. What it assumes of a stage the stage declares.
+
+For stages f (one item for each) and g (any number), this is the loop; it is written out for each such row:
+
+    for x0 in source:
+        x1 = f(x0)
+        result = g(x1)
+        if type(result) is list and result:
+            x2, = result  # or leave, if there are more
+            if type(x2) is Reply or x2 is END: return leave(1, x1, result)
+        elif type(result) in NONE and not result: continue
+        else: return leave(1, x1, result)
+        yield x2
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import CodeType, TracebackType
+from typing import Any, Final, TypeAlias
+
+from ._chain import Inbound
+from ._slot import Slot
+from ._stage import END, Reply
+
+MAX_BYTES: Final = 1 << 20
+"""So much bytes or text may come out of one loop, which then ends."""
+FULL: Final = 1 << 30
+"""What `leave` is told then."""
+
+Leave: TypeAlias = Callable[[int, Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What is written for one stage.
+
+    Args:
+        how: "watch": it lets each item pass; "one": it gives one for each; "many": any number.
+        only_items: among its results is no reply and no end.
+    """
+
+    how: str
+    only_items: bool
+
+    @classmethod
+    def of(cls, slot: Slot) -> Kind:
+        """What the stage there declares."""
+        how = "watch" if slot.watches else "one" if slot.one is not None else "many"
+        return cls(how, bool(slot.stage.only_items))
+
+
+class Written:
+    """Stages as one function, written out for them.
+
+    Args:
+        slots: all steady.
+        only_items: whether what goes in is known to be no reply and no end.
+        sized: whether it may come to much, so that it has to be counted; None: for one item only.
+    """
+
+    def __init__(self, slots: list[Slot], *, only_items: bool, sized: bool | None) -> None:
+        self.slots = slots
+        kinds = tuple(Kind.of(slot) for slot in slots)
+        self._run, self._code, self._lines = _written(kinds, only_items, sized)
+        self._functions = [function for slot in slots for function in _functions_of(slot)]
+
+    def where(self, error: BaseException) -> tuple[int, Any] | None:
+        """Which of the stages raised it, and with which item; its number is behind the last if the item was through."""
+        trace: TracebackType | None = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code is not self._code:
+            trace = trace.tb_next
+        if trace is None:
+            return None
+        at = sum(line <= trace.tb_lineno for line in self._lines) - 1
+        return None if at < 0 else (at, trace.tb_frame.f_locals[f"x{at}"])
+
+
+class Fused(Written):
+    """The stages behind a slot, to the end of the flow, as one loop over its results."""
+
+    def __init__(self, slot: Slot, following: list[Slot]) -> None:
+        sized = not all(each.stage.never_expands for each in (slot, *following))
+        super().__init__(following, only_items=bool(slot.stage.only_items), sized=sized)
+
+    def items(self, source: Iterator[Any], leave: Leave) -> Iterator[Any]:
+        """What comes out of the last stage.
+
+        Args:
+            source: the results of the slot; what is not taken stays in it.
+            leave: told when the flow has to go on: which of the stages (-1: the slot itself, FULL: none), with which
+                item, and what it gave; then the loop ends.
+        """
+        items: Iterator[Any] = self._run(source, leave, *self._functions)
+        return items
+
+
+class Direct(Written):
+    """All stages of a flow as one call for one item."""
+
+    def __init__(self, slots: list[Slot]) -> None:
+        super().__init__(slots, only_items=True, sized=None)
+
+    def out(self, item: Any, leave: Leave) -> Any:
+        """What the item becomes, or what `leave` returns, as in `Fused.items`."""
+        return self._run(item, leave, *self._functions)
+
+
+@functools.cache
+def _written(kinds: tuple[Kind, ...], only_items: bool, sized: bool | None) -> tuple[Any, CodeType, list[int]]:  # noqa: FBT001
+    """The function for such stages, its code, and the line of each stage and of what comes behind them."""
+    names = ", ".join(["leave", *(f"f{at}, d{at}, g{at}" for at in range(len(kinds)))])
+    last = f"x{len(kinds)}"
+    if sized is None:
+        lines = [f"def run(x0, {names}):", " if True:"]
+    else:
+        lines = [f"def run(source, {names}):", f" left = {MAX_BYTES}", " for x0 in source:"]
+    if not only_items:
+        lines += ["  if type(x0) is Reply or x0 is END: return leave(-1, None, x0)"]
+    starts = []
+    for at, kind in enumerate(kinds):
+        starts.append(len(lines) + 1)
+        lines += _lines_of(at, kind, drops=sized is not None)
+    starts.append(len(lines) + 1)
+    lines += [f"  return {last}" if sized is None else f"  yield {last}"]
+    if sized:
+        lines += [f"  if type({last}) is bytes or type({last}) is str:", f"   left -= len({last})"]
+        lines += ["   if left <= 0: return leave(FULL, None, None)"]
+    scope: dict[str, Any] = {"Reply": Reply, "END": END, "FULL": FULL, "NONE": frozenset((list, tuple))}
+    exec(compile("\n".join(lines), "<fused stages>", "exec"), scope)  # noqa: S102 - of nothing but these lines
+    return scope["run"], scope["run"].__code__, starts
+
+
+def _functions_of(slot: Slot) -> tuple[Any, ...]:
+    """What the function is called with for a stage: its own one; for a tap the direction and `watch_failed`, too."""
+    if slot.watches:
+        direction = "inbound" if isinstance(slot.stage, Inbound) else "outbound"
+        return slot.stage.watch, direction, slot.stage.watch_failed
+    return slot.one or slot.sync, None, None
+
+
+def _lines_of(at: int, kind: Kind, *, drops: bool) -> list[str]:
+    item, function, out = f"x{at}", f"f{at}", f"x{at + 1}"
+    turned = f"if type({out}) is Reply or {out} is END: return leave({at}, {item}, [{out}])"
+    if kind.how == "watch":
+        return [f"  {out} = {item}", f"  try: {function}(d{at}, {item})", f"  except Exception as error: g{at}(error)"]
+    if kind.how == "one":
+        return [f"  {out} = {function}({item})", *([] if kind.only_items else [f"  {turned}"])]
+    return [
+        f"  result = {function}({item})",
+        "  if type(result) is list and result:",
+        f"   try: {out}, = result",
+        f"   except ValueError: return leave({at}, {item}, result)",
+        *([] if kind.only_items else [f"   {turned}"]),
+        *(["  elif type(result) in NONE and not result: continue"] if drops else []),
+        f"  else: return leave({at}, {item}, result)",
+    ]

@@ -1,0 +1,442 @@
+"""Stages that never wait as one loop: the same as going from stage to stage, whatever they give or raise."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, outbound
+from pipeline._fused import MAX_BYTES, Direct
+from stages import Filter, JSONCodec, LineFramer, Map, Tap
+
+from .engines import running
+from .parts import tcp_pair
+
+# ---- the reference: ten lines that say what a chain of stages that never wait does
+
+
+def reference(stages: list[Any], items: list[Any]) -> Iterator[Any]:
+    """What comes out, and replies as ("reply", item), in the order in which they happen; then perhaps an error."""
+    for item in items:
+        if type(item) is Reply:
+            yield ("reply", item.item)
+        elif item is END:
+            yield END
+            return
+        elif not stages:
+            yield item
+        else:
+            for out in stages[0].process_sync(item):
+                yield from reference([] if type(out) is Reply or out is END else stages[1:], [out])
+                if out is END:
+                    return
+
+
+class Odd(Inbound[int, Any]):
+    """Does something out of the ordinary with numbers it is given for it, else passes them on."""
+
+    def __init__(self, at: dict[int, str], *, seen: list[int]) -> None:
+        self.at, self.seen = at, seen
+
+    def process_sync(self, item: int, /) -> Any:
+        self.seen.append(item)
+        match self.at.get(item):
+            case "none":
+                return ()
+            case "no list":
+                return []
+            case "two":
+                return [item, item]
+            case "lazy":
+                return (each for each in (item, item))
+            case "reply":
+                return [Reply(item)]
+            case "reply too":
+                return [item, Reply(item)]
+            case "raise":
+                raise ValueError(f"no {item}")
+            case "set":
+                return {item}
+        return [item]
+
+
+class OddOne(Inbound[int, Any]):
+    """The same for one item each."""
+
+    def __init__(self, at: dict[int, str], *, seen: list[int]) -> None:
+        self.at, self.seen = at, seen
+
+    def process_one(self, item: int, /) -> Any:
+        self.seen.append(item)
+        match self.at.get(item):
+            case "raise":
+                raise ValueError(f"no {item}")
+            case "reply":
+                return Reply(item)
+        return item
+
+
+class Numbers(Inbound[bytes, int]):
+    """Numbers from lines, in one list."""
+
+    only_items = True
+
+    def process_sync(self, item: bytes, /) -> list[int]:
+        return [int(word) for word in item.split()]
+
+
+WHATS = ["none", "no list", "two", "lazy", "reply", "reply too", "set", "raise"]
+ODD = st.dictionaries(st.integers(0, 11), st.sampled_from(WHATS), max_size=4)
+
+
+def inbound_only(sees: list[int]) -> Any:
+    """What a tap does; a reply of a stage above it passes it on its way out."""
+
+    def see(direction: str, item: int) -> None:
+        if direction == "inbound":
+            sees.append(item)
+
+    return see
+
+
+def chain_of(plan: list[tuple[str, dict[int, str]]], seen: list[list[int]]) -> Any:
+    chain: Any = Numbers()
+    for (kind, at), sees in zip(plan, seen, strict=True):
+        if kind == "tap":
+            chain |= Tap(inbound_only(sees))
+        else:
+            chain |= (OddOne if kind == "one" else Odd)(at, seen=sees)
+    return chain
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    plan=st.lists(st.tuples(st.sampled_from(["many", "one", "tap"]), ODD), max_size=4),
+    reads=st.lists(st.integers(1, 12), min_size=1, max_size=2),
+    batches=st.booleans(),
+)
+def test_random_chains_do_what_the_reference_does(plan: Any, reads: list[int], *, batches: bool) -> None:
+    """Items, replies, errors, and what each stage saw, in this order: over a real socket, where the short ways are."""
+    words = [b" ".join(b"%d" % number for number in range(count)) for count in reads]
+    expected_seen: list[list[int]] = [[] for _ in plan]
+    stages = [_reference_stage(kind, at, sees) for (kind, at), sees in zip(plan, expected_seen, strict=True)]
+    expected, error = _collected(reference([Numbers(), *stages], list(words)))
+    seen: list[list[int]] = [[] for _ in plan]
+    got, replies, raised = trio.run(_received, chain_of(plan, seen), words, batches)
+    assert [out for out in expected if not isinstance(out, tuple)] == got
+    assert [str(out[1]).encode() for out in expected if isinstance(out, tuple)] == replies
+    assert str(error) == str(raised)
+    assert expected_seen == seen
+    if raised is not None:
+        assert "item: " in raised.__notes__[0]
+
+
+def _reference_stage(kind: str, at: dict[int, str], sees: list[int]) -> Any:
+    if kind == "many":
+        return Odd(at, seen=sees)
+    return OddOne(at if kind == "one" else {}, seen=sees)
+
+
+def _collected(outs: Iterator[Any]) -> tuple[list[Any], Exception | None]:
+    got = []
+    try:
+        for out in outs:
+            got.append(out)  # noqa: PERF402 - what came before an error counts
+    except ValueError as error:
+        return got, error
+    return got, None
+
+
+async def _received(chain: Any, words: list[bytes], batches: bool) -> tuple[list[Any], list[bytes], Exception | None]:
+    """What comes out of a pipeline, each word a read of its own."""
+    got: list[Any] = []
+    raised: Exception | None = None
+    async with tcp_pair() as (near, far):
+        async with Pipeline(near, outbound(lambda item: [b"%d " % item]) | chain) as pipeline:
+            try:
+                for left, word in zip(reversed(range(len(words))), words, strict=True):
+                    await far.send_all(word)
+                    if not left:
+                        await far.send_eof()
+                    with trio.move_on_after(0.005 if left else 5):
+                        if batches:
+                            async for batch in pipeline.batches():
+                                got += batch
+                        else:
+                            async for item in pipeline:
+                                got.append(item)
+            except ValueError as error:
+                raised = error
+            await pipeline.flush()
+        return got, (b"".join([bytes(data) async for data in far])).split(), raised
+
+
+# ---- the loop itself
+
+
+def items_of(chain: Any, data: bytes) -> tuple[Any, Iterator[Any]]:
+    """An engine that has been fed, and what is ready in it."""
+    engine = running(chain)
+    return engine, engine.take_in(data)
+
+
+def test_it_is_lazy() -> None:
+    seen: list[Any] = []
+    _, ready = items_of(LineFramer() | Tap(lambda _, item: seen.append(item)), b"a\nb\nc\n")
+    assert [] == seen
+    assert b"a" == next(ready)
+    assert [b"a"] == seen
+
+
+def test_what_is_not_taken_is_still_there_for_the_long_way() -> None:
+    engine, ready = items_of(LineFramer() | Map(inbound=bytes.upper), b"a\nb\nc\n")
+    assert b"A" == next(ready)
+    assert [b"B", b"C"] == [engine.next_item(), engine.next_item()]
+    assert [] == list(ready)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_an_error_names_its_stage_and_its_item(number: int) -> None:
+    def boom(item: bytes) -> bytes:
+        raise ValueError("boom")
+
+    maps = [Map(inbound=boom if at == number else bytes) for at in range(3)]
+    engine, ready = items_of(LineFramer() | maps[0] | Filter(inbound=bool) | maps[1] | maps[2], b"a\nb\n")
+    with pytest.raises(ValueError, match="boom") as info:
+        _taken(engine, ready)
+    place = [2, 4, 5][number]
+    assert f"inbound stage Map (stage {place} of 5" in info.value.__notes__[0]
+    assert info.value.__notes__[0].endswith("process(), item: b'a'")
+    assert 1 == len(info.value.__notes__)
+    assert engine.inbound_error is info.value
+
+
+def _taken(engine: Any, ready: Iterator[Any]) -> list[Any]:
+    try:
+        return list(ready)
+    except BaseException as error:
+        engine.fail_ready(error)
+        raise
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_an_interrupt_loses_no_item(at: int) -> None:
+    """Ctrl+C inside a stage: the item was not processed, and waits there."""
+    interrupted: list[bool] = []
+
+    def interrupts(item: bytes) -> bytes:
+        if not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        return item
+
+    maps = [Map(inbound=interrupts if number == at else bytes) for number in range(2)]
+    engine, ready = items_of(LineFramer() | maps[0] | maps[1], b"a\nb\n")
+    with pytest.raises(KeyboardInterrupt):
+        _taken(engine, ready)
+    assert [b"a", b"b"] == [engine.next_item(), engine.next_item()]
+
+
+def test_an_interrupt_when_the_item_is_through_loses_no_item() -> None:
+    engine, ready = items_of(LineFramer() | Map(inbound=bytes), b"a\nb\n")
+    next(ready)
+    with pytest.raises(KeyboardInterrupt):
+        ready.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+    error = KeyboardInterrupt()
+    try:
+        engine._inbound.slots[0].fused.items(iter([b"x"]), None).throw(error)
+    except KeyboardInterrupt as found:
+        with pytest.raises(KeyboardInterrupt):
+            engine.fail_ready(found)
+    assert b"b" == engine.next_item()
+
+
+def test_an_interrupt_at_the_yield_puts_the_item_behind_the_last_stage() -> None:
+    engine, ready = items_of(LineFramer() | Map(inbound=bytes), b"a\nb\n")
+    assert b"a" == next(ready)
+    try:
+        ready.throw(KeyboardInterrupt())  # type: ignore[attr-defined]
+    except KeyboardInterrupt as error:
+        with pytest.raises(KeyboardInterrupt):
+            engine.fail_ready(error)
+    assert [b"a", b"b"] == [engine.next_item(), engine.next_item()]
+
+
+def test_a_source_that_fails_breaks_inbound_with_its_own_note() -> None:
+    class Fails:
+        def __iter__(self) -> Any:
+            return self
+
+        def __next__(self) -> Any:
+            raise ValueError("half a list")
+
+        def __length_hint__(self) -> int:
+            return 3
+
+    class Gives(Inbound[Any, Any]):
+        def process_sync(self, item: Any, /) -> Any:
+            return Fails()
+
+    engine, ready = items_of(Gives() | Map(inbound=bytes), b"x")
+    with pytest.raises(ValueError, match="half a list") as info:
+        _taken(engine, ready)
+    assert "inbound stage Gives (stage 1 of 2" in info.value.__notes__[0]
+
+
+def test_a_reply_among_the_results_it_goes_over_is_left_to_the_flow() -> None:
+    class Pings(Inbound[Any, Any]):
+        def process_sync(self, item: bytes, /) -> list[Any]:
+            return [Reply(b"pong") if line == b"ping" else line for line in item.split()]
+
+    engine, ready = items_of(Pings() | Map(inbound=bytes.upper), b"a ping b")
+    assert [b"A"] == list(ready)
+    assert b"B" == engine.next_item()
+    assert [b"pong"] == engine.to_write()
+
+
+def test_a_result_that_is_none_is_refused_as_ever() -> None:
+    class Forgets(Inbound[Any, Any]):
+        def process_sync(self, item: Any, /) -> Any:
+            return None
+
+    engine, ready = items_of(LineFramer() | Forgets(), b"a\n")
+    with pytest.raises(TypeError, match=r"Forgets.process_sync\(\) returned None") as info:
+        _taken(engine, ready)
+    assert 1 == len(info.value.__notes__)
+
+
+def test_so_much_comes_out_of_one_loop_and_no_more() -> None:
+    large: Any = Map(inbound=lambda line: line * (MAX_BYTES // 4))
+    engine, ready = items_of(LineFramer() | large, b"a\n" * 10)
+    assert 4 == len(list(ready))
+    assert engine.ready_taken() > 1000
+    assert [MAX_BYTES // 4] * 6 == [len(engine.next_item()) for _ in range(6)]
+
+
+def test_json_is_not_measured() -> None:
+    """What a decoder gives is never much more than its input, so nobody need look."""
+    engine, ready = items_of(LineFramer() | JSONCodec(), b'"a"\n' * 10)
+    assert 10 == len(list(ready))
+    assert 10 == engine.ready_taken()
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        type("Pauses", (Inbound,), {"wants_input": True, "process_sync": lambda self, item: [item]}),
+        type("Waits", (Inbound,), {"process": lambda self, item: None}),
+        type("Polls", (Inbound,), {"process_sync": lambda self, item: [item], "poll": lambda self: ()}),
+    ],
+    ids=["pauses", "waits", "polls"],
+)
+def test_a_chain_with_a_stage_that_may_hold_things_up_goes_the_long_way(stage: Any) -> None:
+    engine = running(LineFramer() | stage())
+    assert not engine.inbound_is_steady
+    engine._inbound.slots[0].results = iter([b"a", b"b"])
+    assert [] == list(engine.ready_items())
+
+
+def test_a_tap_that_fails_is_asked_what_to_do() -> None:
+    class Counts(Passthrough):
+        def __init__(self) -> None:
+            super().__init__(CountsIn())
+
+    class CountsIn(Inbound[Any, Any]):
+        is_tap = True
+
+        def __init__(self) -> None:
+            self.seen: list[Any] = []
+            self.watch = lambda direction, item: self.seen.append((direction, 1 // len(item)))
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item]
+
+    engine, ready = items_of(LineFramer() | Counts(), b"a\n\nb\n")
+    with pytest.raises(ZeroDivisionError):
+        _taken(engine, ready)
+
+
+# ---- one item, outbound
+
+
+def test_the_outbound_stages_as_one_call() -> None:
+    seen: list[Any] = []
+    engine = running(LineFramer() | Tap(lambda *what: seen.append(what)) | Map(outbound=str.encode))
+    assert b"a\n" == Direct(engine.outbound_slots).out("a", lambda *_: None)
+    assert [("outbound", b"a")] == seen
+
+
+def test_what_is_out_of_the_ordinary_is_left() -> None:
+    class Two(Outbound[Any, Any]):
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item] * len(item)
+
+    engine = running(Duplex(Map(inbound=bytes), Two()))
+    left: list[Any] = []
+    direct = Direct(engine.outbound_slots)
+    for item in (b"", b"a", b"ab"):
+        direct.out(item, lambda *what: left.append(what))
+    assert [(0, b"", []), (0, b"ab", [b"ab", b"ab"])] == left
+
+
+def test_an_error_that_no_stage_raised_is_nobodys() -> None:
+    direct = Direct(running(Map(outbound=bytes)).outbound_slots)
+    assert direct.where(ValueError("elsewhere")) is None
+
+
+def test_random_reads_are_the_same_however_much_patience_there_is() -> None:
+    """More lines in one read than may pass without a checkpoint."""
+    rng = random.Random(3)
+    lines = [b"%d" % rng.randrange(10**6) for _ in range(3500)]
+
+    async def read() -> list[bytes]:
+        async with tcp_pair() as (near, far), trio.open_nursery() as nursery, Pipeline(near, LineFramer()) as pipeline:
+            nursery.start_soon(far.send_all, b"\n".join(lines) + b"\n")
+            return [await anext(pipeline) for _ in lines]
+
+    assert lines == trio.run(read)
+
+
+# ---- on a pipeline
+
+
+async def test_a_first_stage_that_fails_on_what_was_read_breaks_inbound() -> None:
+    def boom(item: bytes) -> bytes:
+        raise ValueError("boom")
+
+    async with tcp_pair() as (near, far), Pipeline(near, Map(inbound=boom)) as pipeline:
+        await far.send_all(b"x")
+        with pytest.raises(ValueError, match="boom") as info:
+            await pipeline.receive()
+        assert "inbound stage Map (stage 1 of 1" in info.value.__notes__[0]
+        with pytest.raises(trio.BrokenResourceError):
+            await pipeline.receive()
+
+
+@pytest.mark.real_time
+async def test_merged_sends_go_out_at_64_kib_and_pass_through_the_scheduler() -> None:
+    """A send that only buffers need not, each time; after a thousand it does."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await trio.lowlevel.checkpoint()
+
+    async with tcp_pair() as (near, far), Pipeline(near, LineFramer(100_000), merge_writes=True) as pipeline:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count)
+            for _ in range(4500):
+                await pipeline.send(b"x")
+            nursery.cancel_scope.cancel()
+        assert 2 <= turns <= 10
+        await pipeline.send(b"y" * 65536)
+        assert len(await far.receive_some(10_000)) > 5000  # nobody had to flush
+        await far.aclose()
