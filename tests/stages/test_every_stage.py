@@ -27,6 +27,8 @@ EXCEPTIONS = {
     ("HexDump", "check_limit"): "max_bytes cuts what is shown; the item passes whatever its size",
     ("Recorder", "check_limit"): "max_bytes is when the next file begins; the item passes whatever its size",
     ("PcapTap", "check_limit"): "max_bytes is where the capture ends; the item passes whatever its size",
+    ("Peek", "check_framer"): "it shows what comes first and pauses; all else is given back, never framed",
+    ("Peek", "check_linear"): "it takes a few bytes and then pauses",
     ("ProtobufCodec", "check_linear"): "an item is one message, never a part of a stream; protobuf's own code reads it",
     ("Rechunk", "check_framer"): "its pieces depend on how the bytes came: it bounds them and cuts no frames",
     ("StructCodec", "check_linear"): "an item is one record of a fixed size, never a part of a stream",
