@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator
+from types import CoroutineType
 from typing import Any, NoReturn
 
 from ._errors import StageReturnError
@@ -97,6 +98,22 @@ def call(slot: Slot, op: str, *args: Any) -> Waiting | None:
     slot.running = Waiting(slot, this, coroutine)
     slot.running.begin()
     raise_failure(slot)
+    return slot.running
+
+
+def begin_process(slot: Slot, item: Any) -> Any:
+    """Let a stage that may wait process an item; most never wait.
+
+    Returns:
+        What it returned; or, if it waits, the `Waiting`.
+    """
+    coroutine = _as_coroutine(slot.stage, "process", slot.stage.process(item))
+    try:
+        yielded = coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    slot.running = Waiting(slot, ("process", item), coroutine)
+    slot.running._yielded = yielded
     return slot.running
 
 
@@ -206,7 +223,7 @@ def _as_coroutine(stage: Stage[Any, Any], op: str, awaitable: Any) -> Any:
     Raises:
         StageReturnError: the method is not `async def`.
     """
-    if inspect.iscoroutine(awaitable):
+    if type(awaitable) is CoroutineType or inspect.iscoroutine(awaitable):
         return awaitable
     if inspect.isawaitable(awaitable):
         return _await(awaitable)

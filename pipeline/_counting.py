@@ -38,7 +38,7 @@ class CountedSlot(Slot):
         """Count from now on."""
         self.clock, self.moved = clock, None
         self.items_in = self.items_out = self.replies = 0
-        self.one, self.watches = None, False  # only `sync` is counted
+        self.one, self.watches, self.plain_but_waits = None, False, False  # only `sync` and `running` are counted
         if self.sync is not None:
             self.sync = _counted(self, self.sync, items=1)
         if self.poll is not None:

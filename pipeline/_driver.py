@@ -358,6 +358,8 @@ class Driver(Writing):
                 merge = False  # what went through before does not wait with it
                 continue
             await self._pass_gate()
+            while self.engine.is_stuck:  # to take the wire would be news to the others, who would wake this task
+                await self._pass_gate()
         error = self.engine.take_send_error()
         if error is not None:  # while this task waited, or by an END in its way
             ended = self.engine.outbound_error is None

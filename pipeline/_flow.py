@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from operator import length_hint
 from typing import Any, Final, NoReturn
 
-from ._call import Waiting, call, cut, fail, raise_failure, returned
+from ._call import Waiting, begin_process, call, cut, fail, raise_failure, returned
 from ._errors import PipelineError
 from ._fused import FULL, Fused
 from ._slot import Slot
@@ -204,7 +204,7 @@ class Flow(Stock):
             slot = following
             # Where something waits already, it is behind what waits there that this one goes on.
             if (
-                not (slot.plain or slot.plain_now)
+                not (slot.plain or slot.plain_now or (slot.plain_but_waits and not self.never_wait))
                 or slot.results is not None
                 or slot.inbox
                 or not slot.stage.wants_input
@@ -217,11 +217,13 @@ class Flow(Stock):
                 if slot.one is not None:
                     out, slot.listed = slot.one(out), 1
                     continue
-                result = slot.sync(out)
+                result = slot.sync(out) if slot.sync is not None else begin_process(slot, out)
                 if type(result) is list and len(result) == 1:
                     out, slot.listed = result[0], 1
                     continue
-                slot.results = results_of(slot.stage, "process_sync", result)
+                if type(result) is Waiting:
+                    return result
+                slot.results = results_of(slot.stage, "process" if slot.sync is None else "process_sync", result)
             except BaseException as error:
                 cut(slot, ("process", out), error)
             slot.op, slot.args, slot.timer_waits = "process", (out,), False

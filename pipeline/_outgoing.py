@@ -60,6 +60,11 @@ class Outgoing(Generic[ClientOut]):
         return self._outbound.other.full or any(slot.inbox and not slot.open for slot in self._outbound.slots)
 
     @property
+    def is_stuck(self) -> bool:
+        """Whether the present send waits at a gate, and nothing has happened since that was found out."""
+        return self.sending and self.send_is_held_back and not self._outbound.stirred
+
+    @property
     def outbound_slots(self) -> list[Slot]:
         """The outbound stages in the order of the flow."""
         return self._outbound.slots

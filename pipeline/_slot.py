@@ -62,6 +62,7 @@ class Slot:
         self.plain = False  # an item can be fed at any time without further ado
         self.fused: Any = None  # the stages behind it as one loop, or False: they cannot be; None: nobody asked
         self.plain_between_timers = False
+        self.plain_but_waits = False
         self.has_sequel = False  # something is to be done when its results are used up
 
     def wire(self, index: int, following: Slot | None) -> None:
@@ -70,8 +71,10 @@ class Slot:
         self.generates = self.tracked and is_generator(self.stage)
         self.has_sequel = self.wakes or self.generates
         self.fused = None
-        plain = bool(self.sync) and not (self.polls or self.gates or self.wakes or self.tracked)
+        alone = not (self.polls or self.gates or self.wakes or self.tracked)
+        plain = bool(self.sync) and alone
         self.plain, self.plain_between_timers = plain and not self.timed, plain and self.timed
+        self.plain_but_waits = self.sync is None and alone and not self.timed and type(self) is Slot
 
     @property
     def idle(self) -> bool:
