@@ -24,7 +24,7 @@ from ._flow import NEED_INPUT, WOULD_WAIT, Mark
 from ._items import size_of
 from ._news import briefly
 from ._stage import END
-from ._transport import Wire
+from ._transport import SocketWriter, Wire
 from ._writing import Role, Writing, through
 
 NOTHING: Final = Mark.NOTHING
@@ -125,10 +125,26 @@ class Driver(Writing):
     @property
     def idle(self) -> bool:
         """Whether all there is to do inbound is to read, and nobody does."""
+        return self._is_calm() and self.engine.all_taken
+
+    def _is_calm(self) -> bool:
         if not self._calm:
             waits = self.driving or self.changing or self.parked or self._draining or self.news.closed
             self._calm = self.straight and not waits and self.engine.idle
-        return self._calm and self.engine.all_taken
+        return self._calm
+
+    async def flush_straight(self) -> None:
+        """Write what was merged, where that is all there is to do before reading, and as far as there is room."""
+        writer = self.wire.writer
+        if not (self._is_calm() and self.engine.outbound_idle and isinstance(writer, SocketWriter)):
+            return
+        if self.writing or self.news.turn_taken or not writer.has_room():
+            return
+        with self.has_wire():
+            try:
+                await self._write_some()
+            except Exception as error:
+                self.outbound_failed(error)
 
     async def read_straight(self, most: int) -> bool:
         """Read once, where that is all there is to do; whether what it became, at `most` so many items, is `ready`.

@@ -17,6 +17,7 @@ from stages import Filter, JSONCodec, LineFramer, Map, Tap
 
 from .engines import running
 from .parts import tcp_pair
+from .wires import clog
 
 # ---- the reference: ten lines that say what a chain of stages that never wait does
 
@@ -440,3 +441,25 @@ async def test_merged_sends_go_out_at_64_kib_and_pass_through_the_scheduler() ->
         await pipeline.send(b"y" * 65536)
         assert len(await far.receive_some(10_000)) > 5000  # nobody had to flush
         await far.aclose()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("peer", ["reads", "does not read", "is gone"])
+async def test_what_was_merged_goes_out_before_the_next_read(peer: str) -> None:
+    """Where there is room; where there is none, or the wire is broken, receiving goes on."""
+    async with tcp_pair() as (near, far):
+        pipeline = Pipeline(near, LineFramer(1 << 20), merge_writes=True, close_seconds=0)
+        try:
+            await far.send_all(b"1\n")
+            assert b"1" == await pipeline.receive()
+            if peer == "does not read":
+                await clog(near)
+            elif peer == "is gone":
+                near.socket.shutdown(trio.socket.SHUT_WR)
+            await pipeline.send(b"answer")
+            await far.send_all(b"2\n")
+            assert b"2" == await pipeline.receive()
+            if peer == "reads":
+                assert b"answer\n" == await far.receive_some()
+        finally:
+            await trio.aclose_forcefully(pipeline)
