@@ -34,11 +34,10 @@ MAX_PARKED_BYTES: Final = 65536
 
 
 class HasReady(Protocol):
-    """What a handshake is driven for."""
+    """What a handshake is driven for: whether it is over."""
 
     @property
-    def ready(self) -> bool:
-        """Whether it is over."""
+    def ready(self) -> bool: ...  # noqa: D102 - said above
 
 
 class Driver(Writing):

@@ -24,7 +24,7 @@ async def test_each_is_what_it_is_called(make: Callable[[], Ends]) -> None:
         chain = repr(end.chain) if isinstance(end, Pipeline) else ""
         assert ("`TLS`" in name) == (TLS.__name__ + "(" in chain)
         assert ("LineFramer" in name) == ("LineFramer" in chain)
-        await trio.aclose_forcefully(end if chain else end.stream)
+        await trio.aclose_forcefully(end if isinstance(end, Pipeline) else end.stream)
 
 
 @pytest.mark.unmeasured
