@@ -37,7 +37,7 @@ class HasReady(Protocol):
     """What a handshake is driven for: whether it is over."""
 
     @property
-    def ready(self) -> bool: ...  # noqa: D102 - said above
+    def ready(self) -> bool: ...
 
 
 class Driver(Writing):
