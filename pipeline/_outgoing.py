@@ -62,7 +62,8 @@ class Outgoing(Generic[ClientOut]):
     @property
     def is_stuck(self) -> bool:
         """Whether the present send waits at a gate, and nothing has happened since that was found out."""
-        return self.sending and self.send_is_held_back and not self._outbound.stirred
+        to_do = self._outbound.stirred or any(slot.due is not None for slot in self._outbound.slots)
+        return self.sending and self.send_is_held_back and not to_do
 
     @property
     def outbound_slots(self) -> list[Slot]:

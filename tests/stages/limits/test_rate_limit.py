@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from pipeline import Pipeline
-from pipeline.testing import Harness, check_cancellation
+from pipeline.testing import Harness, check_cancellation, pipeline_pair
 from stages import LineFramer, RateLimit, TextCodec
 from tests.pipeline.wires import tcp_pair
 
@@ -305,3 +305,28 @@ def test_bytes_of_what_has_none() -> None:
 
 def test_repr_shows_it_as_it_is_written() -> None:
     assert "RateLimit(items_per_s=5, burst=10)" == repr(RateLimit(items_per_s=5, burst=10))
+
+
+@pytest.mark.parametrize(("here", "there"), [(2, 15), (5, 3)])
+async def test_both_ends_held_back_both_ways_do_not_keep_each_other_awake(here: int, there: int) -> None:
+    """A send at its gate and a receive that is not to read: each waits for time to pass, and time does."""
+
+    def make_chain() -> Any:
+        return LineFramer() | RateLimit(items_per_s=10, burst=2) | TextCodec()
+
+    async def speak(pipeline: Any, count: int) -> None:
+        for _ in range(count):
+            await pipeline.send("x")
+        await pipeline.send_eof()
+
+    heard: list[str] = []
+
+    async def hear(pipeline: Any) -> None:
+        async for line in pipeline:
+            heard.append(line)
+
+    async with pipeline_pair(make_chain(), make_chain()) as (near, far), trio.open_nursery() as nursery:
+        for pipeline, count in ((near, here), (far, there)):
+            nursery.start_soon(speak, pipeline, count)
+            nursery.start_soon(hear, pipeline)
+    assert here + there == len(heard)
