@@ -68,13 +68,22 @@ def recover(stage: Any, handler: Handler) -> Any:
     raise TypeError(f"recover() takes a stage, as in recover(JSONCodec(), handler), not {stage!r}")
 
 
+# The handler may return anything, whatever the stage says of itself; a property counts before what the stage has set.
+_NOTHING_SAID: dict[str, Any] = {
+    "only_items": property(lambda self: False),
+    "never_expands": property(lambda self: False),
+    "watch": property(lambda self: None),
+}
+
+
 def _recovering(stage: Stage[Any, Any], handler: Handler) -> Any:
     recovery = _Recovery(stage, handler)
     # A class whose stage never waits has Stage's own `process`.
     never_waits = type(stage).process is Stage.process
     method = {"process_sync": recovery.process_sync} if never_waits else {"process": recovery.process}
     # Static: it needs the recovery, not the variant, whose attributes are the stage's.
-    return _variant(stage, {name: staticmethod(call) for name, call in method.items()}, vars(stage), handler)
+    calls = {name: staticmethod(call) for name, call in method.items()}
+    return _variant(stage, {**_NOTHING_SAID, **calls}, vars(stage), handler)
 
 
 def _variant(piece: Any, namespace: dict[str, Any], attributes: dict[str, Any], handler: Handler) -> Any:

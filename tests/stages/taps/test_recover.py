@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
 from pipeline import (
     CorruptFrameError,
@@ -15,6 +17,7 @@ from pipeline import (
     Inbound,
     Outbound,
     Passthrough,
+    Pipeline,
     PipelineError,
     Reply,
     Result,
@@ -22,7 +25,7 @@ from pipeline import (
     StageReturnError,
 )
 from pipeline.testing import AsyncHarness, Harness, check_cancellation
-from stages import Filter, JSONCodec, JSONDecoder, LineFramer, Map, TextCodec, recover
+from stages import Filter, JSONCodec, JSONDecoder, LineFramer, Map, Tap, TextCodec, recover
 
 
 def skip(item: object, error: Exception) -> Result[Any]:
@@ -348,3 +351,15 @@ def test_halves_and_kinds() -> None:
     assert isinstance(recover(JSONDecoder(), skip), Inbound)
     assert isinstance(recover(Map(outbound=str), skip), Outbound)
     assert isinstance(recover(JSONCodec(), skip), Duplex)
+
+
+async def test_what_the_stage_says_of_itself_is_not_said_of_the_handler() -> None:
+    """A decoder gives items only, and a tap lets all pass; a handler may reply, also where nothing waits."""
+    near, far = trio.testing.memory_stream_pair()
+    refuse = partial(recover, handler=lambda item, error: [Reply(b"no\n")])
+    chain = LineFramer() | refuse(JSONDecoder()) | refuse(Tap(lambda direction, item: 1 // item, strict=True))
+    async with Pipeline(near, chain) as pipeline:
+        await far.send_all(b"1\nx\n2\n0\n3\n")
+        await far.send_eof()
+        assert [1, 2, 3] == [item async for item in pipeline]
+    assert b"no\nno\n" == await far.receive_some()
