@@ -131,7 +131,8 @@ def test_random_chains_do_what_the_reference_does(plan: Any, reads: list[int], *
     seen: list[list[int]] = [[] for _ in plan]
     got, replies, raised = trio.run(_received, chain_of(plan, seen), words, batches)
     assert [out for out in expected if not isinstance(out, tuple)] == got
-    assert [str(out[1]).encode() for out in expected if isinstance(out, tuple)] == replies
+    # A reply of a stage nearer to the wire may overtake one that has further to go.
+    assert sorted(str(out[1]).encode() for out in expected if isinstance(out, tuple)) == sorted(replies)
     assert str(error) == str(raised)
     assert expected_seen == seen
     if raised is not None:

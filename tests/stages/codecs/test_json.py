@@ -213,3 +213,16 @@ def test_without_msgspec_a_type_names_the_extra(monkeypatch: pytest.MonkeyPatch)
 def test_repr_shows_it_as_it_is_written() -> None:
     assert "JSONCodec()" == repr(JSONCodec())
     assert "JSONCodec(Order)" == repr(JSONCodec(Order))
+
+
+def test_an_error_of_the_type_itself_is_not_made_a_wrong_value() -> None:
+    """A bug in the code of a type looks like what it is."""
+
+    class Strange(msgspec.Struct):
+        id: int
+
+        def __post_init__(self) -> None:
+            raise KeyError("a bug")
+
+    with pytest.raises(KeyError, match="a bug"):
+        JSONDecoder(Strange).process_one(b'{"id": 1}')

@@ -356,7 +356,7 @@ def test_halves_and_kinds() -> None:
 async def test_what_the_stage_says_of_itself_is_not_said_of_the_handler() -> None:
     """A decoder gives items only, and a tap lets all pass; a handler may reply, also where nothing waits."""
     near, far = trio.testing.memory_stream_pair()
-    refuse = partial(recover, handler=lambda item, error: [Reply(b"no\n")])
+    refuse = partial(recover, handler=lambda item, error: [Reply(b"no")])
     chain = LineFramer() | refuse(JSONDecoder()) | refuse(Tap(lambda direction, item: 1 // item, strict=True))
     async with Pipeline(near, chain) as pipeline:
         await far.send_all(b"1\nx\n2\n0\n3\n")
