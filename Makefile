@@ -22,7 +22,7 @@ help: ## list the targets
 demo: $(VENV)/runtime ## show it working: a chat server, a client, a tap, a tested stage
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/developer ## run the tests on all processors, under two minutes, and hold branch coverage at 100 %
+test: $(VENV)/developer ## run the tests on all processors, and hold branch coverage at 100 %
 	$(BIN)/python -m pytest -n auto -m "not full" --cov --cov-report=term
 
 test-full: $(VENV)/developer ## run the heavy sizes, and each file of stages against its own tests alone
