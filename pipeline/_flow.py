@@ -119,7 +119,12 @@ class Flow(Stock):
         self._ready_source = slot.results
         # Only of a list it is known how much of it was taken.
         self._ready_from = length_hint(slot.results, 0) if slot.fused else 0
-        return slot.fused.items(slot.results, self._leave) if self._ready_from else _NONE_READY
+        if not self._ready_from:
+            return _NONE_READY
+        for each in slot.fused.slots:
+            each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
+        items: Iterator[Any] = slot.fused.items(slot.results, self._leave)
+        return items
 
     @property
     def steady(self) -> bool:

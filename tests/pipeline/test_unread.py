@@ -195,6 +195,19 @@ def test_items_of_more_than_the_last_input_are_not_guessed_at() -> None:
     assert deque([b"a", b"b"]) == delivered
 
 
+def test_what_went_through_many_stages_as_one_is_not_guessed_at() -> None:
+    """The codec has half a character of the next line: what it had before is no longer what its unread() speaks of."""
+    engine = running(LineFramer() | TextCodec())
+    engine.feed(b"z\n")
+    assert ["z"] == taken(engine)
+    assert ["a", "b"] == list(engine.take_in(b"a\nb\n\xc3\n"))
+    delivered = deque(["b"])
+    with pytest.raises(SurgeryError, match="not of its last input alone"):
+        unread(engine._inbound, 1, delivered)
+    assert deque(["b"]) == delivered
+    assert [b"\xc3"] == take_back(engine, 1)
+
+
 def test_a_stage_in_the_middle_of_a_call_refuses() -> None:
     class Waits(Inbound[Any, Any]):
         async def process(self, item: Any, /) -> list[Any]:
