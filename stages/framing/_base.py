@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Literal, TypeAlias, cast
+from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, cast
 
 from pipeline import Duplex, FrameError, FrameTooLongError, Inbound, IncompleteFrameError, Outbound, Result
 
@@ -226,6 +226,18 @@ class OutboundFramer(Outbound[BytesLike, bytes]):
     keeps_outbound_state = False
     holds = 0
     framer: ClassVar[str]
+    unit: ClassVar[str] = "frame"
+    """How messages call what is written."""
+    _max_bytes: int
+
+    def _refuse_long(self, size: int) -> NoReturn:
+        """What would be written is over the limit."""
+        raise FrameTooLongError(
+            f"{self.framer}: a {self.unit} of {size} bytes is over the limit, max_bytes={self._max_bytes}; "
+            f"nothing was written. Raise max_bytes, here and at the peer",
+            limit=self._max_bytes,
+            size=size,
+        )
 
 
 class Framer(Duplex[BytesLike, bytes, BytesLike, bytes]):

@@ -11,7 +11,7 @@ from pipeline import CorruptFrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import Framer, OutboundFramer, check_size
-from ._marked import MarkedInbound, refuse_long
+from ._marked import MarkedInbound
 
 __all__ = ["COBSFramer"]
 
@@ -119,7 +119,7 @@ class COBSOutbound(OutboundFramer):
         if type(payload) is not bytes:
             payload = as_bytes("COBSFramer", payload)
         if len(payload) > self._max_bytes:
-            refuse_long("COBSFramer", len(payload), self._max_bytes)
+            self._refuse_long(len(payload))
         return [_stuffed(payload)]
 
 

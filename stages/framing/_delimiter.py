@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from operator import add
 from typing import NoReturn
 
-from pipeline import CorruptFrameError, FrameTooLongError, Result
+from pipeline import CorruptFrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, all_fit, check_size
@@ -272,12 +272,7 @@ class DelimiterOutbound(OutboundFramer):
         if not behind or behind < len(written) or (stop < len(frame) and not self._keep):
             self._refuse_cut(frame, stop, written[stop:behind])
         if stop > self._max_bytes:
-            raise FrameTooLongError(
-                f"DelimiterFramer: a frame of {stop} bytes is over the limit, max_bytes={self._max_bytes}; "
-                f"nothing was written. Raise max_bytes, here and at the peer",
-                limit=self._max_bytes,
-                size=stop,
-            )
+            self._refuse_long(stop)
         if self.keeps_outbound_state:
             self._check_before(written)
             self._forbidden += [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Result
+from pipeline import CorruptFrameError, FrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import Framer, InboundFramer, OutboundFramer, check_size
@@ -182,6 +182,7 @@ class JSONOutbound(OutboundFramer):
 
     name = "JSONFramer.outbound"
     framer = "JSONFramer"
+    unit = "value"
 
     def __init__(self, max_bytes: int, max_depth: int) -> None:
         self._max_bytes, self._max_depth = max_bytes, max_depth
@@ -197,12 +198,7 @@ class JSONOutbound(OutboundFramer):
         if type(payload) is not bytes:
             payload = as_bytes("JSONFramer", payload)
         if len(payload) > self._max_bytes:
-            raise FrameTooLongError(
-                f"JSONFramer: a value of {len(payload)} bytes is over the limit, max_bytes={self._max_bytes}; "
-                f"nothing was written. Raise max_bytes, here and at the peer",
-                limit=self._max_bytes,
-                size=len(payload),
-            )
+            self._refuse_long(len(payload))
         found = self._match(payload)
         if found is None or found.start(1):
             self._check(payload)

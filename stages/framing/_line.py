@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from pipeline import CorruptFrameError, FrameTooLongError, Result
+from pipeline import CorruptFrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import AtEOF, Framer, InboundFramer, OutboundFramer, Oversize, all_fit, check_choice, check_size
@@ -156,6 +156,7 @@ class LineOutbound(OutboundFramer):
 
     name = "LineFramer.outbound"
     framer = "LineFramer"
+    unit = "line"
 
     def __init__(self, max_bytes: int, *, ending: Ending, keep_ends: bool) -> None:
         self._max_bytes, self._ending, self._keep_ends = max_bytes, ending, keep_ends
@@ -178,12 +179,7 @@ class LineOutbound(OutboundFramer):
         if b"\n" in line or b"\r" in line:
             self._refuse_ending(line)
         if len(line) > self._max_bytes:
-            raise FrameTooLongError(
-                f"LineFramer: a line of {len(line)} bytes is over the limit, max_bytes={self._max_bytes}; "
-                f"nothing was written. Raise max_bytes, here and at the peer",
-                limit=self._max_bytes,
-                size=len(line),
-            )
+            self._refuse_long(len(line))
         return [written]
 
     def _without_ending(self, line: bytes) -> bytes:

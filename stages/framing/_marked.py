@@ -14,9 +14,9 @@ A format is a subclass of `MarkedInbound` which says
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar
 
-from pipeline import FrameTooLongError, Result
+from pipeline import Result
 
 from ._base import InboundFramer, all_fit
 
@@ -98,13 +98,3 @@ def _empty_at_the_end(blocks: list[bytes]) -> int:
     while not blocks[-1 - count]:
         count += 1
     return count
-
-
-def refuse_long(framer: str, size: int, max_bytes: int) -> NoReturn:
-    """Refuse to write a payload that is over the limit."""
-    raise FrameTooLongError(
-        f"{framer}: a frame of {size} bytes is over the limit, max_bytes={max_bytes}; "
-        f"nothing was written. Raise max_bytes, here and at the peer",
-        limit=max_bytes,
-        size=size,
-    )

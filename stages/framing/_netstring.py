@@ -7,7 +7,7 @@ for a length and another does not can hide a message.
 
 from __future__ import annotations
 
-from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Result
+from pipeline import CorruptFrameError, FrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import Framer, InboundFramer, OutboundFramer, check_size
@@ -121,6 +121,7 @@ class NetstringOutbound(OutboundFramer):
 
     name = "NetstringFramer.outbound"
     framer = "NetstringFramer"
+    unit = "netstring"
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -134,10 +135,5 @@ class NetstringOutbound(OutboundFramer):
         if type(payload) is not bytes:
             payload = as_bytes("NetstringFramer", payload)
         if len(payload) > self._max_bytes:
-            raise FrameTooLongError(
-                f"NetstringFramer: a netstring of {len(payload)} bytes is over the limit, max_bytes="
-                f"{self._max_bytes}; nothing was written. Raise max_bytes, here and at the peer",
-                limit=self._max_bytes,
-                size=len(payload),
-            )
+            self._refuse_long(len(payload))
         return [b"%d:%b," % (len(payload), payload)]

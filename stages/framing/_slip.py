@@ -10,7 +10,7 @@ from pipeline import CorruptFrameError, FrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import Framer, OutboundFramer, check_size
-from ._marked import MarkedInbound, refuse_long
+from ._marked import MarkedInbound
 
 __all__ = ["SLIPFramer"]
 
@@ -121,7 +121,7 @@ class SLIPOutbound(OutboundFramer):
         if type(payload) is not bytes:
             payload = as_bytes("SLIPFramer", payload)
         if len(payload) > self._max_bytes:
-            refuse_long("SLIPFramer", len(payload), self._max_bytes)
+            self._refuse_long(len(payload))
         if not payload:
             raise FrameError(
                 "SLIPFramer: an empty payload cannot be sent, as SLIP ignores empty frames; nothing was written. "

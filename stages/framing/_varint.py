@@ -11,7 +11,7 @@ says that another byte follows. What is a length here:
 
 from __future__ import annotations
 
-from pipeline import CorruptFrameError, FrameTooLongError, Result
+from pipeline import CorruptFrameError, Result
 
 from .._bytes import BytesLike, as_bytes
 from ._base import Framer, InboundFramer, OutboundFramer, Oversize, check_size
@@ -166,10 +166,5 @@ class VarintOutbound(OutboundFramer):
         if type(payload) is not bytes:
             payload = as_bytes("VarintFramer", payload)
         if len(payload) > self._max_bytes:
-            raise FrameTooLongError(
-                f"VarintFramer: a frame of {len(payload)} bytes is over the limit, max_bytes={self._max_bytes}; "
-                f"nothing was written. Raise max_bytes, here and at the peer",
-                limit=self._max_bytes,
-                size=len(payload),
-            )
+            self._refuse_long(len(payload))
         return [_varint(len(payload)) + payload]

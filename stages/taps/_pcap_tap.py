@@ -5,13 +5,14 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Passthrough
 
 from ._conversation import Endpoint, data_packets, farewell, handshake
 from ._file import TapFile, data_of
 from ._pcapng import file_header, packet_block
+from ._session import SessionInbound, SessionOutbound
 from ._wall import WallClock
 
 __all__ = ["PcapTap"]
@@ -135,48 +136,13 @@ class _Capture:
             self._file.end(f"max_bytes={self._max_bytes} is reached, and the capture ends here")
 
 
-class _PcapTapHalf(Stage[Any, Any]):
-    keeps_outbound_state = False
-    is_tap = True
-    only_items = True
-    never_expands = True
-    holds = 0
-    direction: ClassVar[str]
-
-    def __init__(self, capture: _Capture) -> None:
-        self._capture = capture
-
-    def process_one(self, item: Any, /) -> Any:
-        self._capture.add(self.now(), self.direction, item)
-        return item
-
-    async def finish(self) -> Result[Any]:
-        """Write the FIN."""
-        self._capture.end(self.now(), self.direction)
-        return ()
-
-    def close(self) -> None:
-        """Write the FINs that are missing, and close the file."""
-        self._capture.close(self.now())
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
-        return list(outputs)
-
-
-class PcapTapInbound(_PcapTapHalf, Inbound[Any, Any]):
+class PcapTapInbound(SessionInbound):
     """Inbound half of `PcapTap`."""
 
     name = "PcapTap.inbound"
-    direction = "inbound"
-
-    async def start(self) -> Result[Any]:
-        """Write the handshake."""
-        self._capture.begin(self.now())
-        return ()
 
 
-class PcapTapOutbound(_PcapTapHalf, Outbound[Any, Any]):
+class PcapTapOutbound(SessionOutbound):
     """Outbound half of `PcapTap`."""
 
     name = "PcapTap.outbound"
-    direction = "outbound"

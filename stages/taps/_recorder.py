@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import Any
 
-from pipeline import Inbound, Outbound, Passthrough, Result, Stage
+from pipeline import Passthrough
 
 from ._file import TapFile, data_of
 from ._recording import Record
+from ._session import SessionInbound, SessionOutbound
 from ._wall import WallClock
 
 __all__ = ["Recorder"]
@@ -88,48 +88,13 @@ class _Session:
         self._file.write(line)
 
 
-class _RecorderHalf(Stage[Any, Any]):
-    keeps_outbound_state = False
-    is_tap = True
-    only_items = True
-    never_expands = True
-    holds = 0
-    direction: ClassVar[str]
-
-    def __init__(self, session: _Session) -> None:
-        self._session = session
-
-    def process_one(self, item: Any, /) -> Any:
-        self._session.add(self.now(), self.direction, item)
-        return item
-
-    async def finish(self) -> Result[Any]:
-        """Write down that the direction ended cleanly."""
-        self._session.end(self.now(), self.direction)
-        return ()
-
-    def close(self) -> None:
-        """Write down when, and close the file."""
-        self._session.close(self.now())
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
-        return list(outputs)
-
-
-class RecorderInbound(_RecorderHalf, Inbound[Any, Any]):
+class RecorderInbound(SessionInbound):
     """Inbound half of `Recorder`."""
 
     name = "Recorder.inbound"
-    direction = "inbound"
-
-    async def start(self) -> Result[Any]:
-        """Write down that the session began."""
-        self._session.begin(self.now())
-        return ()
 
 
-class RecorderOutbound(_RecorderHalf, Outbound[Any, Any]):
+class RecorderOutbound(SessionOutbound):
     """Outbound half of `Recorder`."""
 
     name = "Recorder.outbound"
-    direction = "outbound"

@@ -278,3 +278,14 @@ def test_whether_all_fit_does_not_depend_on_how_it_is_found_out(mark: bytes | No
         data = b"".join(frame + ends for frame in frames) + rest
         fit = all(len(frame) <= most for frame in [*frames, rest])
         assert fit == all_fit(frames, data, len(data) - len(rest), mark, most)
+
+
+def test_a_payload_over_the_limit_is_refused_with_both_numbers() -> None:
+    class Outbound(OutboundFramer):
+        framer = "Boxes"
+        unit = "box"
+        _max_bytes = 4
+
+    with pytest.raises(FrameTooLongError, match=r"Boxes: a box of 5 bytes .* max_bytes=4; nothing was written") as info:
+        Outbound()._refuse_long(5)
+    assert (4, 5) == (info.value.limit, info.value.size)

@@ -11,7 +11,7 @@ from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError,
 from pipeline.testing import check_framer
 from stages._bytes import BytesLike
 from stages.framing._base import Framer, OutboundFramer
-from stages.framing._marked import MarkedInbound, refuse_long
+from stages.framing._marked import MarkedInbound
 
 from .driving import outcome, peak_bytes
 
@@ -124,11 +124,6 @@ def test_nothing_but_marks_holds_nothing() -> None:
     assert peak_bytes(framer, (b"|" for _ in range(20_000))) < 10_000
     assert 0 == framer.inbound.holds
     assert [b"|" * 20_000] == framer.inbound.unread(())
-
-
-def test_refusal_to_write_shows_both_numbers() -> None:
-    with pytest.raises(FrameTooLongError, match=r"X: a frame of 5 bytes is over the limit, max_bytes=4; nothing was w"):
-        refuse_long("X", 5, 4)
 
 
 def test_what_a_format_must_define() -> None:
