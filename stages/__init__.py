@@ -30,7 +30,7 @@ from .framing import (
     VarintFramer,
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
-from .protocols import HTTP1
+from .protocols import HTTP1, FromGenerator
 from .taps import (
     ChannelTap,
     Filter,
@@ -61,6 +61,7 @@ __all__ = [
     "Filter",
     "FixedFramer",
     "FrameTimeout",
+    "FromGenerator",
     "Heartbeat",
     "HexDump",
     "IdleTimeout",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from ._generator import FromGenerator
 from ._http1 import HTTP1
 from .sansio import SansIO
 
-__all__ = ["HTTP1", "SansIO"]
+__all__ = ["HTTP1", "FromGenerator", "SansIO"]

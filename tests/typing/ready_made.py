@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import sys
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, assert_type
 
@@ -23,6 +23,7 @@ from stages import (
     Filter,
     FixedFramer,
     FrameTimeout,
+    FromGenerator,
     Heartbeat,
     HexDump,
     IdleTimeout,
@@ -93,6 +94,16 @@ def framers_take_all_kinds_of_bytes_and_give_bytes() -> None:
     assert_type(COBSFramer(1000) | JSONCodec(Order), Duplex[BytesLike, Order, Order, bytes])
     assert_type(Peek(4) | Tap(print), Inbound[BytesLike, bytes])
     assert_type(Rechunk(1000) | FixedFramer(188, at_eof="drop"), Duplex[BytesLike, bytes, BytesLike, bytes])
+
+
+def numbers() -> Generator[int | list[Order], bytes, None]:
+    while True:
+        yield [Order((yield 1)[0])]
+
+
+def generators() -> None:
+    assert_type(FromGenerator(numbers), FromGenerator[Any])
+    assert_type(FromGenerator[Order](numbers(), push=True) | Map(inbound=number_of), Inbound[BytesLike, int])
 
 
 def number_of(order: Order) -> int:
