@@ -132,18 +132,18 @@ class Driver(Writing):
             self._calm = self.straight and not waits and self.engine.idle
         return self._calm
 
-    async def flush_straight(self) -> None:
+    def flush_straight(self) -> None:
         """Write what was merged, where that is all there is to do before reading, and as far as there is room."""
         writer = self.wire.writer
-        if not (self._is_calm() and self.engine.outbound_idle and isinstance(writer, SocketWriter)):
+        if not (isinstance(writer, SocketWriter) and self._is_calm() and self.engine.outbound_idle):
             return
-        if self.writing or self.news.turn_taken or not writer.has_room():
+        if self.writing or self.news.turn_taken:
             return
-        with self.has_wire():
-            try:
-                await self._write_some()
-            except Exception as error:
-                self.outbound_failed(error)
+        self.writes += 1
+        try:
+            self.engine.wrote(writer.send_now(self.engine.peek()))
+        except Exception as error:
+            self.outbound_failed(error)
 
     async def read_straight(self, most: int) -> bool:
         """Read once, where that is all there is to do; whether what it became, at `most` so many items, is `ready`.

@@ -22,7 +22,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import CodeType, TracebackType
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ._chain import Inbound
 from ._slot import Slot
@@ -100,15 +100,30 @@ class Fused(Written):
         return items
 
 
+class Left(NamedTuple):
+    """Where `Direct` leaves the rest to the flow.
+
+    Attributes:
+        at: which of the stages; -1: before the first.
+        item: with which item.
+        result: what it gave; before the first stage, what is no item.
+    """
+
+    at: int
+    item: Any
+    result: Any
+
+
 class Direct(Written):
-    """All stages of a flow as one call for one item."""
+    """All stages of a flow as one call for one item.
+
+    Attributes:
+        out: the call: what the item becomes, or a `Left`.
+    """
 
     def __init__(self, slots: list[Slot]) -> None:
-        super().__init__(slots, only_items=True, sized=None)
-
-    def out(self, item: Any, leave: Leave) -> Any:
-        """What the item becomes, or what `leave` returns, as in `Fused.items`."""
-        return self._run(item, leave, *self._functions)
+        super().__init__(slots, only_items=False, sized=None)
+        self.out: Callable[[Any], Any] = self._run(Left, *self._functions)
 
 
 @functools.cache
@@ -117,7 +132,7 @@ def _written(kinds: tuple[Kind, ...], only_items: bool, sized: bool | None) -> t
     names = ", ".join(["leave", *(f"f{at}, d{at}, g{at}" for at in range(len(kinds)))])
     last = f"x{len(kinds)}"
     if sized is None:
-        lines = [f"def run(x0, {names}):", " if True:"]
+        lines = [f"def bind({names}):", " def run(x0):"]
     else:
         lines = [f"def run(source, {names}):", f" left = {MAX_BYTES}", " for x0 in source:"]
     if not only_items:
@@ -132,7 +147,11 @@ def _written(kinds: tuple[Kind, ...], only_items: bool, sized: bool | None) -> t
         lines += [f"  if type({last}) is bytes or type({last}) is str:", f"   left -= len({last})"]
         lines += ["   if left <= 0: return leave(FULL, None, None)"]
     scope: dict[str, Any] = {"Reply": Reply, "END": END, "FULL": FULL, "NONE": frozenset((list, tuple))}
+    if sized is None:
+        lines.append(" return run")
     exec(compile("\n".join(lines), "<fused stages>", "exec"), scope)  # noqa: S102 - of nothing but these lines
+    if sized is None:
+        return scope["bind"], next(each for each in scope["bind"].__code__.co_consts if type(each) is CodeType), starts
     return scope["run"], scope["run"].__code__, starts
 
 

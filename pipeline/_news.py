@@ -110,6 +110,7 @@ class Newsroom:
                 return  # handed over by pass_turn
             await on_deadline()
         self.turn_taken = True
+        self.changes += 1
 
     async def park_until_due(self, lot: trio.lowlevel.ParkingLot) -> bool:
         """Wait in `lot`; whether a deadline passed meanwhile. Raise when the pipeline is closed."""

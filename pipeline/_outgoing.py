@@ -83,6 +83,11 @@ class Outgoing(Generic[ClientOut]):
         )
 
     @property
+    def outbound_stirred(self) -> bool:
+        """Whether something came into outbound, or was let go there, that nobody has looked after yet."""
+        return self._outbound.stirred
+
+    @property
     def replies_full(self) -> bool:
         """Whether so many replies wait to be written that inbound has stopped."""
         return self._outbound.full
@@ -201,10 +206,9 @@ class Outgoing(Generic[ClientOut]):
         if self.sending and not self._buffer and not self._outbound.holds_mine:
             self.finish_send()
 
-    def add_merged(self, data: bytes) -> int:
-        """Put what a send became into the buffer; return how much is there."""
+    def add_merged(self, data: bytes) -> None:
+        """Put what a send became into the buffer."""
         self._buffer.add_loose(data)
-        return self._buffer.size
 
     def add_unsent(self, data: bytes) -> None:
         """What is left of a write that was begun; the next one begins with it."""

@@ -29,6 +29,7 @@ from ._stage import END, End
 from ._stream import HalfCloseablePipelineStream, PipelineStream
 from ._surgery import Cut, Leftover, check_leftover, insertion, replacement
 from ._transport import Transport, Wire
+from ._writing import SHUT
 
 Received = TypeVar("Received", covariant=True, default=Any)
 Sent = TypeVar("Sent", contravariant=True, default=Any)
@@ -243,7 +244,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         """An item of what is read next, or NOTHING, where more is to be done than to read."""
         driver = self._driver
         if driver.merge_writes and self._engine.to_write_bytes:
-            await driver.flush_straight()
+            driver.flush_straight()
         while driver.idle and self._late_error is None and await driver.read_straight(YIELD_AFTER):
             self._lent, self._patience = YIELD_AFTER, 0
             try:
@@ -417,32 +418,35 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         an item that was begun to be written is finished by the next write.
         """
         driver = self._driver
-        if driver.merge_writes:
-            await self._checkpoint_of_merge()
-        driver.kept_rest = False
+        if not driver.lane_is_open:
+            if not (self._entered and driver.open_lane()):
+                await self._with_turn(self._send_one, value)
+                return
+            if driver.merge_writes:
+                await trio.lowlevel.checkpoint_if_cancelled()
         quick = driver.quick
-        busy = self._news.turn_taken or self._news.closed or driver.writing or driver.unraised
-        if quick is None or busy or not self._engine.outbound_idle or not self._entered:
-            await self._with_turn(self._send_one, value)
-            return
-        merge = driver.merge_writes and not driver.reading
-        data = quick.send(value, merge=merge)
-        if data is None:
-            await self._with_turn(self._send_begun)
-        elif not merge:
-            await driver.send_quickly(data)
-        elif self._engine.add_merged(data) >= WRITE_BYTES:
-            await self._with_turn(self._flush)
-        else:
+        assert quick is not None
+        try:
+            data = quick.out(value)
+        except BaseException as error:
+            quick.fail(value, error)
+        pending = self._engine.to_write_bytes
+        if type(data) is not bytes or not data:
+            await self._send_begun(data)
+        elif driver.merge_writes and not driver.reading and pending + len(data) < WRITE_BYTES:
+            self._engine.add_merged(data)
             self._merged += 1
-
-    async def _checkpoint_of_merge(self) -> None:
-        """A send that only buffers need not pass through the scheduler each time."""
-        if self._merged < YIELD_AFTER:
-            await trio.lowlevel.checkpoint_if_cancelled()
+            if self._merged >= YIELD_AFTER:
+                await self._yield_between_merged()
+        elif pending:
+            await self._send_begun(data)
         else:
-            self._merged = 0
-            await trio.lowlevel.checkpoint()
+            await driver.send_quickly(data)
+
+    async def _yield_between_merged(self) -> None:
+        """A send that only buffers need not pass through the scheduler each time."""
+        self._merged, self._driver.lane = 0, SHUT
+        await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_many(self, values: Iterable[Sent]) -> None:
         """Send several items, with writes merged as if they were one step.
@@ -496,11 +500,23 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         await self._pass_on(value, merge=self._driver.merge_writes)
         return writes != self._driver.writes
 
-    async def _send_begun(self) -> bool:
-        """The engine has the item already."""
-        writes = self._driver.writes
-        await self._take_out(merge=False)
-        return writes != self._driver.writes
+    async def _send_begun(self, out: Any) -> None:
+        """Go on with what the short way left of a send; nobody has the turn."""
+        driver, news = self._driver, self._news
+        assert driver.quick is not None
+        driver.quick.settle(out)
+        writes, news.turn_taken = driver.writes, True
+        try:
+            try:
+                await trio.lowlevel.checkpoint_if_cancelled()
+            except BaseException as error:
+                self._cut_short(error)
+                raise
+            await self._take_out(merge=False)
+            if writes == driver.writes:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+        finally:
+            news.pass_turn()
 
     async def _send_all(self, values: Iterable[Sent]) -> bool:
         try:

@@ -6,11 +6,10 @@ and it gives up at the first thing out of the ordinary, leaving the rest to them
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NoReturn
 
 from ._core import Engine
-from ._fused import Direct
-from ._stage import END, Reply
+from ._fused import Direct, Left
 
 
 class QuickSend:
@@ -18,45 +17,38 @@ class QuickSend:
 
     Args:
         engine: whose outbound direction it is.
+
+    Attributes:
+        out: the call that does it, while `engine.outbound_idle`. What it returns is what the item becomes on the wire,
+            if that is one `bytes` and not empty; nothing is under way then. All else is for `settle`, what it raises
+            for `fail`.
     """
 
     def __init__(self, engine: Engine[Any, Any]) -> None:
         self._engine = engine
-        slots = engine.outbound_slots
-        self._direct = Direct(slots) if all(slot.plain for slot in slots) else None
+        self._direct = Direct(engine.outbound_slots)
+        self.out = self._direct.out
 
-    def send(self, item: Any, *, merge: bool = False) -> bytes | None:
-        """What `item` becomes on the wire, if that is one `bytes`; nothing is under way then.
+    @classmethod
+    def through(cls, engine: Engine[Any, Any]) -> QuickSend | None:
+        """The short way, if there is one."""
+        return cls(engine) if all(slot.plain for slot in engine.outbound_slots) else None
 
-        Args:
-            item: what is sent, while `engine.outbound_idle`.
-            merge: what others became may wait to be written.
-
-        Returns:
-            None: the engine has the item, as after `Engine.send`, perhaps some stages further on.
+    def settle(self, out: Any) -> None:
+        """Let the engine have the item, as after `Engine.send`, but as far on as it is.
 
         Raises:
-            Exception: as `Engine.work_out` does; it is as if nothing had been sent.
+            Exception: as `Engine.send` does, or `Engine.work_out`.
         """
-        engine, direct = self._engine, self._direct
-        if direct is None or not (merge or not engine.to_write_bytes) or type(item) is Reply or item is END:
-            engine.send(item)
-            return None
-        try:
-            out = direct.out(item, self._leave)
-        except Exception as error:
-            at, item = direct.where(error) or (0, item)
-            slot = direct.slots[at]
-            slot.flow.fail(slot, item, error)
-        if type(out) is bytes and out:
-            return out
-        if out is not _LEFT:
-            engine.resume_send(None, out, [out])
-        return None
+        if type(out) is not Left:
+            self._engine.resume_send(None, out, [out])
+        elif out.at < 0:
+            self._engine.send(out.result)
+        else:
+            self._engine.resume_send(self._direct.slots[out.at], out.item, out.result)
 
-    def _leave(self, at: int, item: Any, result: Any) -> object:
-        self._engine.resume_send(self._engine.outbound_slots[at], item, result)
-        return _LEFT
-
-
-_LEFT = object()
+    def fail(self, item: Any, error: BaseException) -> NoReturn:
+        """Raise what `out` raised for `item` as `Engine.work_out` would have; it is as if nothing had been sent."""
+        at, item = self._direct.where(error) or (0, item)
+        slot = self._direct.slots[at]
+        slot.flow.fail(slot, item, error)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import trio
 
@@ -18,6 +18,9 @@ from ._flow import WOULD_WAIT, Waiting
 from ._news import Newsroom, briefly
 from ._quick import QuickSend
 from ._transport import SocketWriter, Wire
+
+SHUT: Final = -1
+"""A lane that no send may take."""
 
 
 class Role:
@@ -56,6 +59,7 @@ class Writing:
         self.half_close_error: HalfCloseError | None = None
         self.kept_rest = False  # a send was cancelled whose rest goes out with the next write
         self.torn_bytes = 0  # what of a cut write may not have gone out
+        self.lane = SHUT  # the state of the news since when a send may go the short way
         self._half_closed = False
         self.chain_changed()
         if wire.writer is None:
@@ -63,7 +67,8 @@ class Writing:
 
     def chain_changed(self) -> None:
         """The engine has other stages than before."""
-        self.quick = QuickSend(self.engine) if isinstance(self.wire.writer, SocketWriter) else None
+        self.quick = QuickSend.through(self.engine) if isinstance(self.wire.writer, SocketWriter) else None
+        self.lane = SHUT
 
     def has_wire(self) -> Role:
         """Hold the wire; only for a task which saw that `writing` is False."""
@@ -134,30 +139,49 @@ class Writing:
         """An error that belongs to no caller: the next one who wants to send gets it."""
         if self.news.closed and isinstance(error, trio.ClosedResourceError):
             return  # woken only to leave; what is not written yet is written by aclose()
+        self.lane = SHUT
         self.engine.break_outbound(error, torn=isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError))
         self.unraised = self.unraised or error
 
     # ---- sends; the caller has its turn
 
+    def open_lane(self) -> bool:
+        """Whether the next send may go the short way; it may until something happens (see `lane_is_open`)."""
+        self.kept_rest = False
+        busy = self.news.turn_taken or self.news.closed or self.writing or self.unraised
+        if self.quick is None or busy or not self.engine.outbound_idle:
+            return False
+        self.lane = self.news.changes
+        return True
+
+    @property
+    def lane_is_open(self) -> bool:
+        """Whether nothing has happened since `open_lane` said so: no role taken, no turn, no reply given."""
+        return self.lane == self.news.changes and not self.engine.outbound_stirred
+
     async def send_quickly(self, data: bytes) -> None:
         """Write what a send became at once; what the socket does not take now is written by the long way."""
         writer, news = self.wire.writer, self.news
         assert isinstance(writer, SocketWriter)
+        lane, self.lane = self.lane, SHUT
         news.turn_taken = self.writing = True
         self.writes += 1
         try:
             sent = await writer.send_some(data)
             if sent < len(data):
+                lane = SHUT
                 self.engine.add_unsent(data[sent:])
                 self.kept_rest = True
                 await self._write()
                 self.kept_rest = False
         except Exception as error:
+            lane = SHUT
             if isinstance(error, trio.ClosedResourceError):
                 news.check_open()
             self.engine.break_outbound(error, torn=True)
             raise
         finally:
+            self.lane = lane
             self.writing = False
             if news.awaited:
                 news.pass_turn()

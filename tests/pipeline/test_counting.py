@@ -277,7 +277,7 @@ def test_the_short_way_out_counts() -> None:
     engine = count(running(FreeOut() | FreeOut(), byte_wire=True))
     engine.next_item()
     quick = QuickSend(engine)
-    assert b"x" == quick.send(b"x")
+    assert b"x" == quick.out(b"x")
     assert [(1, 1), (1, 1)] == counts(engine)
     engine.send(b"y")
     assert [b"y"] == written(engine)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, outbound
-from pipeline._fused import MAX_BYTES, Direct
+from pipeline._fused import MAX_BYTES, Direct, Left
 from stages import Filter, JSONCodec, LineFramer, Map, Tap
 
 from .engines import running
@@ -370,7 +370,7 @@ def test_a_tap_that_fails_is_asked_what_to_do() -> None:
 def test_the_outbound_stages_as_one_call() -> None:
     seen: list[Any] = []
     engine = running(LineFramer() | Tap(lambda *what: seen.append(what)) | Map(outbound=str.encode))
-    assert b"a\n" == Direct(engine.outbound_slots).out("a", lambda *_: None)
+    assert b"a\n" == Direct(engine.outbound_slots).out("a")
     assert [("outbound", b"a")] == seen
 
 
@@ -380,11 +380,9 @@ def test_what_is_out_of_the_ordinary_is_left() -> None:
             return [item] * len(item)
 
     engine = running(Duplex(Map(inbound=bytes), Two()))
-    left: list[Any] = []
     direct = Direct(engine.outbound_slots)
-    for item in (b"", b"a", b"ab"):
-        direct.out(item, lambda *what: left.append(what))
-    assert [(0, b"", []), (0, b"ab", [b"ab", b"ab"])] == left
+    assert [Left(0, b"", []), b"a", Left(0, b"ab", [b"ab", b"ab"])] == [direct.out(item) for item in (b"", b"a", b"ab")]
+    assert Left(-1, None, END) == direct.out(END)
 
 
 def test_an_error_that_no_stage_raised_is_nobodys() -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
-from pipeline import HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
+from pipeline import END, HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
+from pipeline._transport import DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
+from tests.pipeline import parts
 from tests.pipeline.wires import (
     Clogged,
     Closing,
@@ -786,3 +791,145 @@ async def test_the_transport_of_a_pipeline_is_shown() -> None:
     assert near is Pipeline(near, Passthrough()).transport
     assert from_there is Pipeline((from_there, far), Passthrough()).transport
     assert there is Pipeline(there, Passthrough()).transport
+
+
+# ---- sockets, directly and through trio's own methods
+
+
+def ends(stream: trio.SocketStream, *, direct: bool = True) -> tuple[SocketReader, SocketWriter]:
+    """What a pipeline reads from and writes to; not `direct` it does so on Windows."""
+    if direct:
+        wire = Wire(stream)
+        assert isinstance(wire.reader, DirectReader)
+        assert isinstance(wire.writer, DirectWriter)
+        return wire.reader, wire.writer
+    return SocketReader(stream), SocketWriter(stream)
+
+
+KINDS = pytest.mark.parametrize("direct", [True, False])
+
+
+@pytest.mark.real_time
+@KINDS
+async def test_a_socket_is_read_and_written_with_checkpoints(*, direct: bool) -> None:
+    """Whether input is there already or not; at the end there is END."""
+    async with parts.tcp_pair() as (near, far):
+        reader, writer = ends(near, direct=direct)
+        with trio.testing.assert_checkpoints():
+            assert 5 == await writer.send_some(b"hello")
+        assert b"hello" == await far.receive_some()
+        await far.send_all(b"there")
+        await trio.lowlevel.wait_readable(near.socket)
+        with trio.testing.assert_checkpoints():
+            assert b"there" == await reader.read()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(far.send_all, b"late")
+            with trio.testing.assert_checkpoints():
+                assert b"late" == await reader.read()
+        await far.send_eof()
+        assert await reader.read() is END
+
+
+@pytest.mark.real_time
+@KINDS
+async def test_a_cancelled_read_or_write_of_a_socket_did_not_happen(*, direct: bool) -> None:
+    """Whether the scope was cancelled before or while it waits."""
+    async with parts.tcp_pair() as (near, far):
+        reader, writer = ends(near, direct=direct)
+        await far.send_all(b"x")
+        await trio.lowlevel.wait_readable(near.socket)
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await reader.read()
+        assert b"x" == await reader.read()
+        for wait in (reader.read, partial(writer.send_some, b"y")):
+            with trio.move_on_after(0):
+                await wait()
+        await writer.send_some(b"z")
+        assert b"z" == await far.receive_some()
+
+
+@pytest.mark.real_time
+@KINDS
+async def test_a_socket_that_was_reset_or_closed(*, direct: bool) -> None:
+    """Trio's own errors, both at once and after waiting."""
+    async with parts.tcp_pair() as (near, far):
+        reader, writer = ends(near, direct=direct)
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raises, trio.BrokenResourceError, reader.read)
+            await trio.testing.wait_all_tasks_blocked()
+            await far.aclose()  # a reset
+        await raises(trio.BrokenResourceError, writer.send_some, b"x")
+    async with parts.tcp_pair() as (near, far):
+        reader, writer = ends(near, direct=direct)
+        await clog(near)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(raises, trio.ClosedResourceError, reader.read)
+            nursery.start_soon(raises, trio.ClosedResourceError, writer.send_some, b"x")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            near.socket.close()
+        await raises(trio.ClosedResourceError, reader.read)
+        await raises(trio.ClosedResourceError, writer.send_some, b"x")
+
+
+async def raises(expected: type[Exception], call: Any, *args: Any) -> None:
+    with pytest.raises(expected):
+        await call(*args)
+
+
+@pytest.mark.real_time
+async def test_a_socket_that_was_reset_while_input_was_there_or_nothing_waits() -> None:
+    """The direct calls translate what the system says, also without waiting."""
+    async with parts.tcp_pair() as (near, far):
+        reader, writer = ends(near)
+        far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await far.aclose()
+        await trio.lowlevel.wait_readable(near.socket)
+        with pytest.raises(trio.BrokenResourceError, match="reset"):
+            await reader.read()
+        with pytest.raises(trio.BrokenResourceError):
+            writer.send_now(b"x")
+
+
+@pytest.mark.real_time
+async def test_a_write_that_need_not_happen_now() -> None:
+    """It takes what there is room for, perhaps nothing."""
+    async with parts.tcp_pair() as (near, far):
+        _, writer = ends(near)
+        assert 1 == writer.send_now(b"x")
+        assert b"x" == await far.receive_some()
+        await clog(near)
+        assert 0 == writer.send_now(b"y")
+        assert 0 == ends(near, direct=False)[1].send_now(b"y")
+
+
+@pytest.mark.real_time
+async def test_two_that_wait_for_one_socket() -> None:
+    """Both are woken; who finds nothing left waits on."""
+    async with parts.tcp_pair() as (near, far):
+        second = trio.SocketStream(trio.socket.from_stdlib_socket(socket.socket(fileno=os.dup(near.socket.fileno()))))
+        readers = [ends(each)[0] for each in (near, second)]
+        writers = [ends(each)[1] for each in (near, second)]
+        got: list[Any] = []
+
+        async def read(reader: SocketReader) -> None:
+            got.append(await reader.read())
+
+        async with trio.open_nursery() as nursery:
+            for reader in readers:
+                nursery.start_soon(read, reader)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await far.send_all(b"1")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert [b"1"] == got
+            await far.send_all(b"2")
+        assert [b"1", b"2"] == got
+        await clog(near)
+        async with trio.open_nursery() as nursery:
+            for writer in writers:
+                nursery.start_soon(writer.send_some, bytes(20_000_000))
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            while len(nursery.child_tasks):
+                await far.receive_some()
+        await second.aclose()

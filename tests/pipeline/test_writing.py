@@ -155,3 +155,84 @@ async def test_what_was_merged_is_written_before_an_end_half_closes_the_wire(mer
         await pipeline.send_many([b"one ", b"two ", b"bye"])
         assert b"one two bye" == await there.receive_some()
         assert b"" == await there.receive_some()
+
+
+class Twice(Outbound[bytes, bytes]):
+    """Two for each, so that the short way is left."""
+
+    keeps_outbound_state = False
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item] * 2
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("merge_writes", [False, True])
+async def test_a_send_that_is_cancelled_where_the_short_way_ends_has_no_effect(*, merge_writes: bool) -> None:
+    """The engine has the item then, and must not keep it."""
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, Twice(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
+    ):
+        await pipeline.send(b"a")
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await pipeline.send(b"b")
+        assert scope.cancelled_caught
+        await pipeline.send(b"c")
+        await pipeline.flush()
+        assert b"aacc" == await there.receive_some()
+
+
+@pytest.mark.real_time
+async def test_a_merged_send_that_has_to_write_is_cancelled_without_effect() -> None:
+    """It is too large to be merged; what was merged before stays."""
+    async with tcp_pair() as (here, there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+        await pipeline.send(b"before")
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await pipeline.send(b"x" * 100_000)
+        assert scope.cancelled_caught
+        await pipeline.send(b"behind")
+        await pipeline.flush()
+        assert b"before\nbehind\n" == await there.receive_some()
+
+
+@pytest.mark.real_time
+async def test_merged_sends_let_others_run_and_notice_cancellation() -> None:
+    """At least once per 1,000 of them, also where nothing is ever written."""
+    async with tcp_pair() as (here, _there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+        turns = sent = 0
+
+        async def count_turns() -> None:
+            nonlocal turns
+            while True:
+                await trio.lowlevel.checkpoint()
+                turns += 1
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(count_turns)
+            for _ in range(5000):
+                await pipeline.send(b"x")
+            nursery.cancel_scope.cancel()
+            for _ in range(2000):
+                await pipeline.send(b"y")
+                sent += 1
+        assert turns >= 3
+        assert sent <= 1000
+
+
+@pytest.mark.real_time
+async def test_a_send_while_another_task_writes_waits_its_turn() -> None:
+    """Also where nothing has happened since the short way was found free."""
+    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+        await pipeline.send(b"first")
+        async with trio.open_nursery() as nursery:
+            for item in (b"a" * 8_000_000, b"b" * 8_000_000, b"c"):
+                nursery.start_soon(pipeline.send, item)
+            received = bytearray()
+            while len(received) < 16_000_010:
+                received += await there.receive_some()
+        lines = bytes(received).split(b"\n")
+        assert {b"first", b"a" * 8_000_000, b"b" * 8_000_000, b"c", b""} == set(lines)
+        assert 5 == len(lines)
