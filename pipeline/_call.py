@@ -133,7 +133,7 @@ def returned(slot: Slot, result: Any, this: Call) -> None:
     else:
         slot.go_ahead()
     if slot.wakes:
-        slot.flow.other.on_news()
+        slot.wake()
     if slot.aside is not None:
         slot.flow.end_overtaking(slot)
     slot.flow.touch(slot.index)

@@ -188,7 +188,8 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
     def quicken(self) -> bool:
         """Make ready for `advance_quickly`; whether that can be done at all."""
         self._inbound.never_wait = True
-        return self._begun and not self._polled and self.inbound_error is None and not self.replies_full
+        polls = any(slot.stage.has_more for slot in self._polled)
+        return self._begun and not polls and self.inbound_error is None and not self.replies_full
 
     def advance_quickly(self) -> Any:
         """Do what `advance_inbound` does, for a driver that knows that nothing happened since `quicken`.
@@ -204,7 +205,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
 
     @property
     def inbound_is_steady(self) -> bool:
-        """Whether this chain lets through whatever is read, at any time; see `take_in`."""
+        """Whether this chain lets through whatever is read, as long as no stage pauses or is polled; see `take_in`."""
         return self._inbound.steady and not self._timed
 
     @property
@@ -256,7 +257,8 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             if status is not None:
                 return status
         for slot in self._polled:
-            self._ask_for_poll(slot)
+            if slot.stage.has_more:
+                self._ask_for_poll(slot)
         try:
             if outbound.owed >= outbound.max_reply_bytes and not inbound.ended:
                 item = inbound.only_timers()

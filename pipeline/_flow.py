@@ -67,6 +67,9 @@ class Flow(Stock):
         for slot in slots:
             slot.flow = self
         super()._seat(slots)
+        self._moody = [slot for slot in slots if slot.moody]
+        # Those at which items go one by one; only behind them stages can run as one.
+        self._single = slots[: 1 + max((slot.index for slot in self._moody), default=0)]
 
     # ---- through
 
@@ -128,8 +131,16 @@ class Flow(Stock):
 
     @property
     def steady(self) -> bool:
-        """Whether items go through whenever they come in, to the end, and nothing ever waits by itself."""
-        return bool(self.slots) and all(slot.steady for slot in self.slots)
+        """Whether items go through whenever they come in while it is quiet, to the end, and nothing else ever waits."""
+        return bool(self.slots) and all(slot.steady_when_quiet for slot in self.slots)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether every stage wants input, and none has to be polled."""
+        for slot in self._moody:  # noqa: SIM110 - asked for at each read, and a generator would be half of it
+            if not slot.stage.wants_input or (slot.polls and slot.stage.has_more):
+                return False
+        return True
 
     @property
     def idle(self) -> bool:
@@ -140,21 +151,37 @@ class Flow(Stock):
 
     @property
     def all_taken(self) -> bool:
-        """Whether nothing is left of what `take_in` gave, and nothing else came in."""
-        results = self.slots[0].results
-        return not self.stirred and (results is None or not length_hint(results, 1))
+        """Whether nothing is left of what `take_in` gave, nothing else came in, and what is read can go through."""
+        for slot in self._single:
+            if slot.results is not None and length_hint(slot.results, 1):
+                return False
+        return not self.stirred and self.quiet
 
     def take_in(self, item: Any) -> Iterator[Any]:
-        """Do what `put` and the next `advance` do, where the flow is steady and idle; return what is `ready` then."""
-        slot = self.slots[0]
-        slot.mine, self._top = False, 0
-        try:
-            result = slot.sync(item)
-            slot.results = results_of(slot.stage, "process_sync", result)
-        except BaseException as error:
-            cut(slot, ("process", item), error)
-        slot.op, slot.args = "process", (item,)
-        slot.listed = len(result) if isinstance(result, list | tuple) else 0
+        """Do what `put` and the next `advance` do, where the flow is steady and idle.
+
+        Returns:
+            What is `ready` then; perhaps nothing although there is more: then `advance` goes on.
+        """
+        if not self.quiet:  # any more, since it was read
+            self.put(item)
+            return _NONE_READY
+        for slot in self._single:
+            slot.mine, self._top = False, slot.index
+            try:
+                result = slot.sync(item)
+                slot.results = results_of(slot.stage, "process_sync", result)
+            except BaseException as error:
+                cut(slot, ("process", item), error)
+            slot.op, slot.args = "process", (item,)
+            slot.listed = len(result) if isinstance(result, list | tuple) else 0
+            slot.fresh = slot.polls
+            if slot is self._single[-1]:
+                break
+            if type(result) is not list or len(result) != 1 or type(result[0]) is Reply or result[0] is END:
+                self.stirred = bool(result)
+                return _NONE_READY
+            slot.results, item = None, result[0]
         return self.ready()
 
     def ready_taken(self) -> int:
@@ -265,7 +292,7 @@ class Flow(Stock):
         if slot.op in ("start", "on_timer"):
             slot.op, slot.args, slot.listed = "process", (), 0  # what comes back from now on is of no such call
         if slot.wakes:
-            self.other.on_news()
+            slot.wake()
 
     # ---- starting
 
@@ -353,7 +380,7 @@ class Flow(Stock):
             return call(slot, "on_timer", now) if late else None
         if timer_only:
             return BLOCKED
-        if slot.fresh:
+        if slot.to_be_polled:
             slot.fresh = False
             return call(slot, "poll")
         return self._feed(slot)

@@ -32,6 +32,8 @@ MAX_BYTES: Final = 1 << 20
 """So much bytes or text may come out of one loop, which then ends."""
 FULL: Final = 1 << 30
 """What `leave` is told then."""
+NONE_CAME: Final = object()
+"""What one item became of which nothing came."""
 
 Leave: TypeAlias = Callable[[int, Any, Any], Any]
 
@@ -118,7 +120,7 @@ class Direct(Written):
     """All stages of a flow as one call for one item.
 
     Attributes:
-        out: the call: what the item becomes, or a `Left`.
+        out: the call: what the item becomes, NONE_CAME, or a `Left`.
     """
 
     def __init__(self, slots: list[Slot]) -> None:
@@ -146,7 +148,8 @@ def _written(kinds: tuple[Kind, ...], only_items: bool, sized: bool | None) -> t
     if sized:
         lines += [f"  if type({last}) is bytes or type({last}) is str:", f"   left -= len({last})"]
         lines += ["   if left <= 0: return leave(FULL, None, None)"]
-    scope: dict[str, Any] = {"Reply": Reply, "END": END, "FULL": FULL, "NONE": frozenset((list, tuple))}
+    none = {"NONE": frozenset((list, tuple)), "NONE_CAME": NONE_CAME}
+    scope: dict[str, Any] = {"Reply": Reply, "END": END, "FULL": FULL, **none}
     if sized is None:
         lines.append(" return run")
     exec(compile("\n".join(lines), "<fused stages>", "exec"), scope)  # noqa: S102 - of nothing but these lines
@@ -176,6 +179,6 @@ def _lines_of(at: int, kind: Kind, *, drops: bool) -> list[str]:
         f"   try: {out}, = result",
         f"   except ValueError: return leave({at}, {item}, result)",
         *([] if kind.only_items else [f"   {turned}"]),
-        *(["  elif type(result) in NONE and not result: continue"] if drops else []),
+        f"  elif type(result) in NONE and not result: {'continue' if drops else 'return NONE_CAME'}",
         f"  else: return leave({at}, {item}, result)",
     ]

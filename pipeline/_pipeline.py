@@ -9,7 +9,7 @@ Rules for this file: the public face only. What runs is `_core.Engine`; who runs
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from itertools import islice
 from types import TracebackType
@@ -25,6 +25,7 @@ from ._closing import close
 from ._core import WRITE_BYTES, Engine
 from ._driver import NOTHING, Driver
 from ._flow import NEED_INPUT, WOULD_WAIT, Mark, NeedInput
+from ._quick import NONE_CAME, QuickSend
 from ._stage import END, End
 from ._stream import HalfCloseablePipelineStream, PipelineStream
 from ._surgery import Cut, Leftover, check_leftover, insertion, replacement
@@ -426,12 +427,17 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 await trio.lowlevel.checkpoint_if_cancelled()
         quick = driver.quick
         assert quick is not None
+        if quick.keeps_state:  # what it is given cannot be taken back any more
+            await trio.lowlevel.checkpoint_if_cancelled()
         try:
             data = quick.out(value)
         except BaseException as error:
+            driver.lane = SHUT
             quick.fail(value, error)
         pending = self._engine.to_write_bytes
-        if type(data) is not bytes or not data:
+        if data is NONE_CAME:
+            await self._send_nothing()
+        elif type(data) is not bytes or not data:
             await self._send_begun(data)
         elif driver.merge_writes and not driver.reading and pending + len(data) < WRITE_BYTES:
             self._engine.add_merged(data)
@@ -456,7 +462,53 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
         Cancellation: the items before the one in work are sent, or will be by the next write.
         """
-        await self._with_turn(self._send_all, values)
+        driver = self._driver
+        if not (driver.lane_is_open or (self._entered and driver.open_lane())):
+            await self._with_turn(self._send_all, values)
+            return
+        await trio.lowlevel.checkpoint_if_cancelled()
+        left = iter(values)
+        try:
+            data = self._take_quickly(left)
+        except Exception:
+            await self._in_free_turn(self._flush)
+            raise
+        if data:
+            await driver.send_quickly(data, of_many=True)
+        else:
+            await self._in_free_turn(self._send_all, left)
+
+    def _take_quickly(self, values: Iterator[Sent]) -> bytes | None:
+        """What all the values become; None: it is in the buffer, and the long way has to go on from there."""
+        engine, quick, parts = self._engine, self._driver.quick, list[bytes]()
+        assert quick is not None
+        size = engine.to_write_bytes
+        try:
+            for value in values:
+                data = self._out_quickly(quick, value)
+                if type(data) is bytes and data:
+                    parts.append(data)
+                    size += len(data)
+                    if size >= WRITE_BYTES:
+                        return None
+                elif data is not NONE_CAME:
+                    self._driver.lane = SHUT
+                    quick.settle(data)
+                    return None
+            if engine.to_write_bytes:
+                return None
+            done, parts = parts, []
+            return b"".join(done)
+        finally:
+            if parts:
+                engine.add_merged(b"".join(parts))
+
+    def _out_quickly(self, quick: QuickSend, value: Sent) -> Any:
+        try:
+            return quick.out(value)
+        except BaseException as error:
+            self._driver.lane = SHUT
+            quick.fail(value, error)
 
     async def flush(self) -> None:
         """Write what was merged or replied and waits in the buffer.
@@ -502,24 +554,48 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     async def _send_begun(self, out: Any) -> None:
         """Go on with what the short way left of a send; nobody has the turn."""
-        driver, news = self._driver, self._news
+        driver = self._driver
         assert driver.quick is not None
+        driver.lane = SHUT
         driver.quick.settle(out)
-        writes, news.turn_taken = driver.writes, True
+        await self._in_free_turn(self._finish_begun)
+
+    async def _finish_begun(self) -> bool:
+        writes = self._driver.writes
         try:
-            try:
-                await trio.lowlevel.checkpoint_if_cancelled()
-            except BaseException as error:
-                self._cut_short(error)
-                raise
-            await self._take_out(merge=False)
-            if writes == driver.writes:
+            await trio.lowlevel.checkpoint_if_cancelled()
+        except BaseException as error:
+            self._cut_short(error)
+            raise
+        await self._take_out(merge=False)
+        return writes != self._driver.writes
+
+    async def _send_nothing(self) -> None:
+        """What was sent became nothing."""
+        driver = self._driver
+        if driver.merge_writes and not driver.reading:
+            self._merged += 1
+            if self._merged >= YIELD_AFTER:
+                await self._yield_between_merged()
+            return
+        assert driver.quick is not None
+        if not driver.quick.keeps_state:  # else it was done before
+            await trio.lowlevel.checkpoint_if_cancelled()
+        await trio.lowlevel.cancel_shielded_checkpoint()
+
+    async def _in_free_turn(self, act: Any, *args: Any) -> None:
+        """Do what sends, in a turn that nobody else has taken, and with a checkpoint."""
+        self._driver.lane, self._news.turn_taken = SHUT, True
+        try:
+            if not await act(*args):
                 await trio.lowlevel.cancel_shielded_checkpoint()
         finally:
-            news.pass_turn()
+            self._news.pass_turn()
 
     async def _send_all(self, values: Iterable[Sent]) -> bool:
         try:
+            if self._engine.sending:  # the first of them is under way
+                await self._take_out(merge=True)
             for value in values:
                 await self._pass_on(value, merge=True)
         except Exception:

@@ -1,4 +1,4 @@
-"""The short way out: one item through stages that never wait and hold nothing, as one write.
+"""The short way out: one item through stages that never wait, as one write.
 
 Rules for this file: it only ever does what `Engine.send` and `work_out` would do, in the same order,
 and it gives up at the first thing out of the ordinary, leaving the rest to them.
@@ -6,33 +6,49 @@ and it gives up at the first thing out of the ordinary, leaving the rest to them
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from ._core import Engine
-from ._fused import Direct, Left
+from ._fused import NONE_CAME, Direct, Left
+from ._slot import Slot
 
 
 class QuickSend:
-    """Takes items through a chain whose outbound stages are all plain.
+    """Takes items through a chain whose outbound stages never wait and have no timers.
 
     Args:
         engine: whose outbound direction it is.
 
     Attributes:
         out: the call that does it, while `engine.outbound_idle`. What it returns is what the item becomes on the wire,
-            if that is one `bytes` and not empty; nothing is under way then. All else is for `settle`, what it raises
-            for `fail`.
+            if that is one `bytes` and not empty, or NONE_CAME; nothing is under way then. All else is for `settle`,
+            what it raises for `fail`.
+        keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
     def __init__(self, engine: Engine[Any, Any]) -> None:
-        self._engine = engine
-        self._direct = Direct(engine.outbound_slots)
-        self.out = self._direct.out
+        self._engine, self._slots = engine, engine.outbound_slots
+        self._direct = Direct(self._slots)
+        self._gates = [half for slot in self._slots for half in slot.gates]
+        self._waking = [slot for slot in self._slots if slot.wakes]
+        self.out: Callable[[Any], Any] = self._look_after if self._gates or self._waking else self._direct.out
+        self.keeps_state = any(slot.tracked for slot in self._slots)
 
     @classmethod
     def through(cls, engine: Engine[Any, Any]) -> QuickSend | None:
         """The short way, if there is one."""
-        return cls(engine) if all(slot.plain for slot in engine.outbound_slots) else None
+        return cls(engine) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
+
+    def _look_after(self, item: Any) -> Any:
+        """The same for stages that may not be ready, or whose other half may have something to give by itself then."""
+        for half in self._gates:
+            if not half.ready:
+                return Left(-1, None, item)
+        out = self._direct.out(item)
+        for slot in self._waking:
+            slot.wake()
+        return out
 
     def settle(self, out: Any) -> None:
         """Let the engine have the item, as after `Engine.send`, but as far on as it is.
@@ -41,14 +57,41 @@ class QuickSend:
             Exception: as `Engine.send` does, or `Engine.work_out`.
         """
         if type(out) is not Left:
+            self._went_through(self._slots)
             self._engine.resume_send(None, out, [out])
         elif out.at < 0:
             self._engine.send(out.result)
         else:
-            self._engine.resume_send(self._direct.slots[out.at], out.item, out.result)
+            self._went_through(self._slots[: out.at])
+            self._engine.resume_send(self._slots[out.at], out.item, out.result)
 
     def fail(self, item: Any, error: BaseException) -> NoReturn:
-        """Raise what `out` raised for `item` as `Engine.work_out` would have; it is as if nothing had been sent."""
+        """Raise what `out` raised for `item` as `Engine.work_out` would have.
+
+        It is as if nothing had been sent, unless a stage that keeps state was through.
+        """
         at, item = self._direct.where(error) or (0, item)
-        slot = self._direct.slots[at]
-        slot.flow.fail(slot, item, error)
+        try:
+            if at < len(self._slots):
+                self._slots[at].flow.fail(self._slots[at], item, error)
+            raise error
+        finally:
+            self._cut_behind(at, error)
+
+    def cut_short(self, error: BaseException) -> None:
+        """Nothing was written of what `out` returned: it has no effect, or outbound is broken."""
+        self._cut_behind(len(self._slots), error)
+
+    def _cut_behind(self, at: int, error: BaseException) -> None:
+        if any(slot.tracked for slot in self._slots[:at]):
+            self._went_through(self._slots[:at])
+            self._engine.sending = True
+            self._engine.abort_send(error)
+
+    def _went_through(self, slots: list[Slot]) -> None:
+        """What is sent has changed those of the stages that keep state."""
+        for slot in slots:
+            slot.touched = slot.tracked
+
+
+__all__ = ["NONE_CAME", "QuickSend"]

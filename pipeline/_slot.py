@@ -53,7 +53,7 @@ class Slot:
         self.mine = False  # what is in work here belongs to the present send
         # How it stands to the rest of the chain; the wiring fills this in.
         self.gates: tuple[Stage[Any, Any], ...] = ()  # halves whose `ready` decides whether items pass
-        self.wakes = False  # the other half is to be polled when this one ran
+        self.wakes: tuple[Stage[Any, Any], ...] = ()  # halves that are to be polled when this one ran
         self.back = 0  # where in the other flow a reply from here goes in
         self.tracked = False  # having processed an item changes it, so a send must know
         self.generates = False  # ... but not before its first result is taken
@@ -69,7 +69,8 @@ class Slot:
         """Take the place in the flow."""
         self.index, self.next = index, following
         self.generates = self.tracked and is_generator(self.stage)
-        self.has_sequel = self.wakes or self.generates
+        self.has_sequel = bool(self.wakes) or self.generates
+        self.moody = self.polls or declares(self.stage, "wants_input")
         self.fused = None
         alone = not (self.polls or self.gates or self.wakes or self.tracked)
         plain = bool(self.sync) and alone
@@ -86,7 +87,12 @@ class Slot:
     @property
     def steady(self) -> bool:
         """Whether it is plain and never pauses, so that it can be one of several that run as one."""
-        return self.plain and not declares(self.stage, "wants_input")
+        return self.plain and not self.moody
+
+    @property
+    def steady_when_quiet(self) -> bool:
+        """Whether that can be said of it, too, as often as it is quiet."""
+        return self.plain or (self.polls and bool(self.sync) and not (self.timed or self.gates or self.tracked))
 
     @property
     def open(self) -> bool:
@@ -101,7 +107,12 @@ class Slot:
     @property
     def busy(self) -> bool:
         """Whether there is something to do here apart from untaken results."""
-        return bool(self.inbox or self.due is not None or self.fresh or self.running or self.failure)
+        return bool(self.inbox or self.due is not None or self.to_be_polled or self.running or self.failure)
+
+    @property
+    def to_be_polled(self) -> bool:
+        """Whether something happened since the stage was polled, and there may be more."""
+        return self.fresh and bool(self.stage.has_more)
 
     @property
     def awaits_deadline(self) -> bool:
@@ -129,6 +140,11 @@ class Slot:
     def refresh(self) -> None:
         """Poll() is to be called, since something happened."""
         self.fresh = True
+
+    def wake(self) -> None:
+        """This half ran: where the other one has something to give by itself, whoever waits for input is to look."""
+        if any(half.has_more or not half.wants_input for half in self.wakes):
+            self.flow.other.on_news()
 
     def go_ahead(self) -> None:
         """Having processed the item in work changed the stage."""

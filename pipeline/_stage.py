@@ -83,6 +83,8 @@ class Stage(Generic[In, Out]):
     """
     wants_input: Any = True
     """bool, inbound only: while False the stage is not fed and nothing below it is read."""
+    has_more: Any = True
+    """bool, inbound only: whether `poll()` may give something now; while False it is not called, and that is faster."""
     end_waits: Any = True
     """bool: whether the end waits, too, while the stage is not ready or wants no input; False: only items do."""
     deadline: Any = None

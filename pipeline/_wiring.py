@@ -42,7 +42,7 @@ def take_seat(place: Place) -> Seat:
     outward = [Slot(stage, place) for stage in place.outbound_stages or ([Gate()] if gates else [])]
     for slot in outward:
         slot.tracked = bool(slot.stage.keeps_outbound_state)
-        slot.wakes = any(other.polls for other in inward)
+        slot.wakes = tuple(other.stage for other in inward if other.polls)
     for slot in outward[-1:]:  # the first that an item of the client's comes to
         slot.gates = gates
     return Seat(place, inward, outward)

@@ -159,9 +159,14 @@ class Writing:
         """Whether nothing has happened since `open_lane` said so: no role taken, no turn, no reply given."""
         return self.lane == self.news.changes and not self.engine.outbound_stirred
 
-    async def send_quickly(self, data: bytes) -> None:
-        """Write what a send became at once; what the socket does not take now is written by the long way."""
-        writer, news = self.wire.writer, self.news
+    async def send_quickly(self, data: bytes, *, of_many: bool = False) -> None:
+        """Write what a send became at once; what the socket does not take now is written by the long way.
+
+        Args:
+            data: what is to be written, and nothing else is.
+            of_many: whether it is of several sends, which count even if this is cancelled: the next write goes on.
+        """
+        writer, news, sent = self.wire.writer, self.news, 0
         assert isinstance(writer, SocketWriter)
         lane, self.lane = self.lane, SHUT
         news.turn_taken = self.writing = True
@@ -179,6 +184,13 @@ class Writing:
             if isinstance(error, trio.ClosedResourceError):
                 news.check_open()
             self.engine.break_outbound(error, torn=True)
+            raise
+        except BaseException as error:
+            if not sent and of_many:
+                self.engine.add_unsent(data)
+            elif not sent and self.quick is not None and self.quick.keeps_state:
+                lane = SHUT
+                self.quick.cut_short(error)
             raise
         finally:
             self.lane = lane

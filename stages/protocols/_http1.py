@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipeline import END, End
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["HTTP1"]
 
 _DEFAULT_BYTES: Final = 16384
+_MOST_AT_ONCE: Final = 64
+"""So many events are made before the first of them is asked for."""
+_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
 class HTTP1(SansIO["h11.Event", "h11.Event"]):
@@ -72,8 +76,9 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         self._with_reason = {h11.Response, h11.InformationalResponse}
         self._with_head = {h11.Request, *self._with_reason}
         self._over = (h11.MUST_CLOSE, h11.CLOSED)
+        self._pausing = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL, h11.SWITCHED_PROTOCOL)
         self._to_write = b""
-        self.paused = False
+        self.paused = self._input_ended = False
         super().__init__()
 
     @property
@@ -97,7 +102,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
     def receive_data(self, data: bytes, /) -> Iterable[h11.Event | End]:
         """Parse, event by event."""
         self.connection.receive_data(data)
-        return self._events()
+        return self._parse()
 
     def receive_eof(self) -> Iterable[h11.Event | End]:
         """Take the end of the stream: right between messages, and behind a response that nothing else ends."""
@@ -106,17 +111,21 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 "HTTP1: the server ended the connection without a response. If it had been open for a while, "
                 "perhaps before the request came: ask again on a new one, where asking twice does no harm"
             )
+        self._input_ended = True
         self.connection.receive_data(b"")
-        return self._events()
+        return self._parse()
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the next request was received and is next, or there will be none."""
+        theirs = self.connection.their_state
+        return theirs is self._h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
 
     def poll(self) -> Iterable[h11.Event | End]:
         """Give the next request once the one before is answered, or the end."""
-        h11, theirs = self._h11, self.connection.their_state
-        if theirs is h11.MUST_CLOSE:
+        if self.connection.their_state is self._h11.MUST_CLOSE:
             return (END,)
-        if self.paused and theirs not in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL, h11.SWITCHED_PROTOCOL):
-            return self._events()
-        return ()
+        return self._parse() if self.has_more else ()
 
     def leftover(self) -> bytes:
         """Take out what h11 has not parsed: what follows an upgrade, or the next request."""
@@ -127,36 +136,69 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         self.paused = self.paused and connection.their_state is not self._h11.DONE
         return rest
 
+    def _parse(self) -> Iterable[h11.Event | End]:
+        """The events that are there: a list, or made one by one from where it matters what is done in between."""
+        connection, h11 = self.connection, self._h11
+        events: list[Any] = []
+        while len(events) < _MOST_AT_ONCE:
+            try:
+                event = self._next_event()
+            except h11.RemoteProtocolError as error:
+                return chain(events, self._failing(error))
+            if event is None:
+                return events
+            events.append(event)
+            kind = type(event)
+            if kind is h11.EndOfMessage:
+                if connection.their_state is h11.MUST_CLOSE:
+                    events.append(END)
+                    return events
+                if connection.their_state is h11.DONE and not self._input_ended:
+                    self.paused = bool(connection._receive_buffer)  # as h11 would say
+                    return events
+            elif kind is h11.Request and (
+                connection.client_is_waiting_for_100_continue or connection._cstate.pending_switch_proposals
+            ):
+                break
+        return chain(events, self._events())
+
     def _events(self) -> Iterator[h11.Event | End]:
         connection, h11 = self.connection, self._h11
-        while True:
-            before = len(connection._receive_buffer)
-            try:
-                event: Any = connection.next_event()
-            except h11.RemoteProtocolError as error:
-                self._refuse(error.error_status_hint)
-                raise
-            self.paused = event is h11.PAUSED
-            if self.paused or event is h11.NEED_DATA:
-                break
-            kind = type(event)
-            if kind is h11.ConnectionClosed:
-                return
-            if kind in self._with_head:
-                self._check_head(before - len(connection._receive_buffer))
-            elif kind is h11.EndOfMessage:
-                self._begin_next()
-            yield event
-            if kind is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
-                yield END  # what else the peer sends is no part of any message
-                return
+        try:
+            while (event := self._next_event()) is not None:
+                yield event
+                if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
+                    yield END  # what else the peer sends is no part of any message
+                    return
+        except h11.RemoteProtocolError as error:
+            yield from self._failing(error)
         if connection.they_are_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
             self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
+
+    def _next_event(self) -> Any:
+        """The next one, or None."""
+        connection, h11 = self.connection, self._h11
+        before = len(connection._receive_buffer)
+        event = connection.next_event()
+        self.paused = event is h11.PAUSED
+        kind = type(event)
+        if self.paused or event is h11.NEED_DATA or kind is h11.ConnectionClosed:
+            return None
+        if kind in self._with_head:
+            self._check_head(before - len(connection._receive_buffer))
+        elif kind is h11.EndOfMessage:
+            self._begin_next()
+        return event
+
+    def _failing(self, error: h11.RemoteProtocolError) -> Iterator[h11.Event]:
+        """When what came before was taken, tell the peer, and fail."""
+        yield from ()
+        self._refuse(error.error_status_hint)
+        raise error
 
     def _check_head(self, size: int) -> None:
         """h11 looks at the length of heads that are not whole yet; the limit is not to depend on how it was cut."""
         if size > self._max_header_bytes:
-            self._refuse(431)
             raise self._h11.RemoteProtocolError(
                 f"HTTP1: a head of {size} bytes is over the limit, max_header_bytes={self._max_header_bytes}. Raise "
                 f"max_header_bytes if it is a right one",
@@ -221,10 +263,7 @@ def _with_reason(event: Any) -> Any:
     """The same response with the reason phrase of its status: there are clients that take none for a failure."""
     if event.reason:
         return event
-    try:
-        reason = HTTPStatus(event.status_code).phrase
-    except ValueError:
-        reason = "Unknown"
+    reason = _REASONS.get(event.status_code, b"Unknown")
     return type(event)(
-        status_code=event.status_code, headers=event.headers, http_version=event.http_version, reason=reason.encode()
+        status_code=event.status_code, headers=event.headers, http_version=event.http_version, reason=reason
     )

@@ -44,6 +44,8 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
     """bool: False while a handshake runs that needs nobody's decision; a `send()` waits for it. A property, mostly."""
     paused: Any = False
     """bool: while True the library must not be fed; `poll` gives events once it may be."""
+    has_more: Any = True
+    """bool: whether `poll` may have something now; where it is False, as it mostly should be, that is not called."""
     sending_ended: Any = False
     """bool: True once nothing will ever be sent any more: behind what is to be written, the wire is half-closed."""
     holds: Any = None
@@ -67,6 +69,9 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
 
     def receive_data(self, data: bytes, /) -> Iterable[ClientIn | End]:
         """Feed the library, and return its events: a list, or an iterator that asks for them one by one.
+
+        A list is faster. It is right where the library needs to know nothing between one event and the next, and
+        where bytes do not become a great many of them.
 
         `data` is never empty: that means the end of the stream to some libraries. `END` among the events ends inbound.
 
@@ -171,10 +176,14 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
         if self._failure is not None:
             raise self._failure.with_traceback(None)
 
-    def _made(self, method: Callable[..., Iterable[ClientIn | End]], *args: Any) -> Iterator[Any]:
+    def _made(self, method: Callable[..., Iterable[ClientIn | End]], *args: Any) -> Iterable[Any]:
         # Now, and not when the first result is asked for: what it was called with is with the library then.
         try:
-            self._events = iter(method(*args))
+            events = method(*args)
+            if type(events) is list:
+                to_write = _to_write(self._protocol, Reply)
+                return to_write + events if to_write else events
+            self._events = iter(events)
         except Exception as error:
             self._failure = error
             return self._failing(error)
@@ -197,6 +206,11 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
 
 class _PollingInbound(_Inbound[ClientIn]):
     """The inbound half of a library that may have events without input; others need not be asked."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the library may have some now."""
+        return bool(self._protocol.has_more) and self._failure is None
 
     def poll(self) -> Result[ClientIn]:
         """Give the events that need no input."""
@@ -244,7 +258,7 @@ def _to_write(protocol: SansIO[Any, Any], turn: Callable[[Any], Any] | None = No
     if protocol.sending_ended and not protocol._end_was_given:
         protocol._end_was_given = True
         results.append(END)
-    return [turn(each) for each in results] if turn else results
+    return [turn(each) for each in results] if turn and results else results
 
 
 def _and_raise(results: list[Any], error: Exception) -> Iterator[Any]:

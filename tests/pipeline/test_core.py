@@ -329,6 +329,22 @@ def test_poll_is_called_before_a_stage_is_fed_and_before_reading() -> None:
     assert ["b"] == written(engine)
 
 
+def test_poll_is_not_called_while_the_stage_says_that_it_has_nothing() -> None:
+    """Neither before it is fed nor before reading, nor after its other half ran; as soon as it says so, it is."""
+
+    class Says(Polls):
+        has_more = False
+
+    stage = Says()
+    engine = running(stage)
+    assert [1, 2] == received(engine, 1, 2)
+    assert [] == stage.polls
+    stage.ready_made = ["a"]
+    assert [] == taken(engine)
+    stage.has_more = True
+    assert ["a"] == taken(engine)
+
+
 def test_poll_is_no_busy_loop() -> None:
     """One call of next_item() polls a bounded number of times."""
     stage = Polls()

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, outbound
-from pipeline._fused import MAX_BYTES, Direct, Left
+from pipeline._fused import MAX_BYTES, NONE_CAME, Direct, Left
 from stages import Filter, JSONCodec, LineFramer, Map, Tap
 
-from .engines import running
-from .parts import tcp_pair
+from .engines import received, running, taken, written
+from .parts import Waits, tcp_pair
 from .wires import clog
 
 # ---- the reference: ten lines that say what a chain of stages that never wait does
@@ -83,6 +83,37 @@ class OddOne(Inbound[int, Any]):
         return item
 
 
+class OddQuiet(Odd):
+    """The same, and it would poll if it had anything."""
+
+    has_more = False
+
+    def poll(self) -> Any:
+        raise AssertionError("it said that it has nothing")
+
+
+class Quiet(Inbound[Any, Any]):
+    """Polls only when it is told that it has more."""
+
+    has_more = False
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [item]
+
+    def poll(self) -> list[Any]:
+        self.has_more = False
+        return ["polled"]
+
+
+class Pauses(Inbound[Any, Any]):
+    """Pauses when it is told to."""
+
+    wants_input = True
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [item]
+
+
 class Numbers(Inbound[bytes, int]):
     """Numbers from lines, in one list."""
 
@@ -112,13 +143,13 @@ def chain_of(plan: list[tuple[str, dict[int, str]]], seen: list[list[int]]) -> A
         if kind == "tap":
             chain |= Tap(inbound_only(sees))
         else:
-            chain |= (OddOne if kind == "one" else Odd)(at, seen=sees)
+            chain |= {"one": OddOne, "many": Odd, "quiet": OddQuiet}[kind](at, seen=sees)
     return chain
 
 
 @settings(max_examples=150, deadline=None)
 @given(
-    plan=st.lists(st.tuples(st.sampled_from(["many", "one", "tap"]), ODD), max_size=4),
+    plan=st.lists(st.tuples(st.sampled_from(["many", "one", "tap", "quiet"]), ODD), max_size=4),
     reads=st.lists(st.integers(1, 12), min_size=1, max_size=2),
     batches=st.booleans(),
 )
@@ -140,7 +171,7 @@ def test_random_chains_do_what_the_reference_does(plan: Any, reads: list[int], *
 
 
 def _reference_stage(kind: str, at: dict[int, str], sees: list[int]) -> Any:
-    if kind == "many":
+    if kind in ("many", "quiet"):
         return Odd(at, seen=sees)
     return OddOne(at if kind == "one" else {}, seen=sees)
 
@@ -328,20 +359,49 @@ def test_json_is_not_measured() -> None:
     assert 10 == engine.ready_taken()
 
 
-@pytest.mark.parametrize(
-    "stage",
-    [
-        type("Pauses", (Inbound,), {"wants_input": True, "process_sync": lambda self, item: [item]}),
-        type("Waits", (Inbound,), {"process": lambda self, item: None}),
-        type("Polls", (Inbound,), {"process_sync": lambda self, item: [item], "poll": lambda self: ()}),
-    ],
-    ids=["pauses", "waits", "polls"],
-)
-def test_a_chain_with_a_stage_that_may_hold_things_up_goes_the_long_way(stage: Any) -> None:
+@pytest.mark.parametrize("stage", [type("Waits", (Inbound,), {"process": lambda self, item: None}), Quiet, Pauses])
+def test_a_stage_that_may_hold_things_up_is_none_of_those_that_run_as_one(stage: Any) -> None:
     engine = running(LineFramer() | stage())
-    assert not engine.inbound_is_steady
     engine._inbound.slots[0].results = iter([b"a", b"b"])
     assert [] == list(engine.ready_items())
+
+
+def test_a_chain_with_a_stage_that_waits_goes_the_long_way() -> None:
+    assert not running(LineFramer() | Waits()).inbound_is_steady
+    assert running(LineFramer() | Quiet()).inbound_is_steady
+
+
+@pytest.mark.parametrize("stage", [Quiet, Pauses])
+def test_what_was_read_waits_at_a_stage_that_does_not_want_it_any_more(stage: Any) -> None:
+    """Between the beginning of a read and its end it may have changed its mind, or have something of its own."""
+    loud = stage()
+    engine = running(LineFramer() | loud)
+    taken(engine)
+    assert engine.all_taken
+    loud.has_more = loud.wants_input = stage is Quiet
+    assert [] == list(engine.take_in(b"a\n"))
+    assert not engine.all_taken
+    assert (["polled", b"a"] if stage is Quiet else []) == taken(engine)
+    loud.wants_input = True
+    assert ([] if stage is Quiet else [b"a"]) == taken(engine)
+
+
+@pytest.mark.parametrize("reads", [[b"a\n"], [b"a", b"\n"], [b"a\nb\n"], [b"ping\n"], [b"\n"]])
+def test_items_go_to_such_a_stage_one_by_one(reads: list[bytes]) -> None:
+    """It is fed at once if a read became one item; else the long way does it."""
+
+    class Pongs(Inbound[Any, Any]):
+        def process_sync(self, item: bytes, /) -> list[Any]:
+            return [Reply(b"pong")] if item == b"ping" else [item]
+
+    engine, other = running(LineFramer() | Pongs() | Quiet()), running(LineFramer() | Pongs() | Quiet())
+    got: list[Any] = taken(engine)
+    for data in reads:
+        got += engine.take_in(data) if engine.all_taken else received(engine, data)
+        if not engine.all_taken:
+            got += taken(engine)
+    assert received(other, *reads) == got
+    assert written(other) == written(engine)
 
 
 def test_a_tap_that_fails_is_asked_what_to_do() -> None:
@@ -381,8 +441,13 @@ def test_what_is_out_of_the_ordinary_is_left() -> None:
 
     engine = running(Duplex(Map(inbound=bytes), Two()))
     direct = Direct(engine.outbound_slots)
-    assert [Left(0, b"", []), b"a", Left(0, b"ab", [b"ab", b"ab"])] == [direct.out(item) for item in (b"", b"a", b"ab")]
+    assert [b"a", Left(0, b"ab", [b"ab", b"ab"])] == [direct.out(item) for item in (b"a", b"ab")]
     assert Left(-1, None, END) == direct.out(END)
+
+
+def test_an_item_of_which_nothing_comes() -> None:
+    engine = running(Filter(outbound=bool) | Map(outbound=bytes))
+    assert NONE_CAME is Direct(engine.outbound_slots).out(b"")
 
 
 def test_an_error_that_no_stage_raised_is_nobodys() -> None:

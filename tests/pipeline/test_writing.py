@@ -85,6 +85,99 @@ async def test_a_quick_send_that_the_socket_takes_in_parts() -> None:
     assert b"x" * size + b"\nend\n" == received
 
 
+class Numbers(Outbound[bytes, bytes]):
+    """Numbers what is sent, so that a number that was not written is missed."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.count += 1
+        return [b"%d%s\n" % (self.count, item)] * (item != b"nothing")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("chain", [Join, Numbers])
+async def test_a_send_that_is_cancelled_before_it_began_has_no_effect(chain: Any) -> None:
+    """Also where the item becomes several, which the long way has to write."""
+    async with tcp_pair() as (here, there), Pipeline(here, chain() | outbound(lambda item: [item, b"!"])) as pipeline:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await pipeline.send(b"a")
+        assert scope.cancelled_caught
+        await pipeline.send(b"b")
+        assert (b"b\n!\n" if chain is Join else b"1b\n2!\n") == await there.receive_some()
+        await there.aclose()
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_send_that_is_cancelled_with_nothing_written(*, many: bool) -> None:
+    """Of several the next write begins with them; a single one is the caller's again, and a stage is ahead of it."""
+    async with tcp_pair() as (here, there), Pipeline(here, Numbers(), close_seconds=0.05) as pipeline:
+        full = await clog(here)
+        with trio.move_on_after(0.01) as scope:
+            await (pipeline.send_many([b"a", b"b"]) if many else pipeline.send(b"a"))
+        assert scope.cancelled_caught
+        while full:
+            full -= len(await there.receive_some(full))
+        if not many:
+            with pytest.raises(trio.BrokenResourceError, match="Numbers had gone ahead of the wire"):
+                await pipeline.send(b"c")
+            return
+        await pipeline.send(b"c")
+        assert b"1a\n2b\n3c\n" == await there.receive_some()
+
+
+@pytest.mark.real_time
+async def test_what_many_become_is_one_write() -> None:
+    """Whatever it is: nothing, several results, more than is merged; and the next ones come behind it."""
+    async with tcp_pair() as (here, there), Pipeline(here, Numbers()) as pipeline:
+        await pipeline.send_many([b"a", b"nothing", b"b"])
+        assert b"1a\n3b\n" == await there.receive_some()
+        await pipeline.send_many(iter([b"nothing"]))
+        await pipeline.send_many([])
+        await pipeline.send(b"nothing")
+        assert 5 == pipeline._driver.writes + 4, "one write so far"
+        await pipeline.send_many([b"a" * 40_000, b"b" * 40_000, b"c", b"d"])
+        received = bytearray()
+        while not received.endswith(b"9d\n"):
+            received += await there.receive_some()
+        assert b"6" + b"a" * 40_000 + b"\n7" + b"b" * 40_000 + b"\n8c\n9d\n" == received
+        assert 3 == pipeline._driver.writes
+        await there.aclose()
+
+
+@pytest.mark.real_time
+async def test_many_of_which_one_becomes_several_or_fails() -> None:
+    def refuse(item: bytes) -> list[bytes]:
+        if item == b"bad":
+            raise ValueError("bad item")
+        return [item, b"!"] if item == b"two" else [item]
+
+    async with tcp_pair() as (here, there), Pipeline(here, Join() | outbound(refuse)) as pipeline:
+        await pipeline.send_many([b"one", b"two", b"three"])
+        assert b"one\ntwo\n!\nthree\n" == await there.receive_some()
+        with pytest.raises(ValueError, match="bad item"):
+            await pipeline.send_many([b"one", b"bad", b"three"])
+        assert b"one\n" == await there.receive_some()
+        await there.aclose()
+
+
+@pytest.mark.real_time
+async def test_a_send_that_became_nothing_is_a_checkpoint() -> None:
+    """And it notices that it is cancelled."""
+    for chain in (Numbers(), outbound(lambda item: [])):
+        async with tcp_pair() as (here, there), Pipeline(here, chain) as pipeline:
+            with trio.testing.assert_checkpoints():
+                await pipeline.send(b"nothing")
+            with trio.CancelScope() as scope:
+                scope.cancel()
+                await pipeline.send(b"nothing")
+            assert scope.cancelled_caught
+            await there.aclose()
+
+
 @pytest.mark.real_time
 async def test_a_quick_send_to_a_peer_that_has_gone() -> None:
     """The transport's error breaks outbound; what came before is received."""

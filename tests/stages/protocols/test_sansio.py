@@ -335,7 +335,7 @@ def test_events_that_are_there_already_are_not_given_back_as_bytes() -> None:
     stage = Eager()
     results = iter(stage.inbound.process_sync(b"a\nb\nc"))
     assert "a" == next(results)
-    assert stage.inbound.unread(()) is None
+    assert stage.inbound.unread(["b"]) is None
     deque(results, maxlen=0)
     assert [b"c"] == stage.inbound.unread(())
 
