@@ -30,7 +30,7 @@ from .framing import (
     VarintFramer,
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
-from .protocols import HTTP1, FromGenerator
+from .protocols import HTTP1, FromGenerator, SMTPClient, SMTPCommand
 from .taps import (
     ChannelTap,
     Filter,
@@ -86,6 +86,8 @@ __all__ = [
     "Recorder",
     "Replayed",
     "SLIPFramer",
+    "SMTPClient",
+    "SMTPCommand",
     "SizeLimit",
     "StructCodec",
     "TLSError",

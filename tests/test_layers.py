@@ -52,6 +52,7 @@ EXTRAS = {
     "msgspec": ["stages/codecs/"],
     "google": ["stages/codecs/_protobuf.py"],
     "hypothesis": ["pipeline/testing/"],
+    "smtpproto": ["stages/protocols/"],
 }
 
 PIPELINE_FILES = sorted((ROOT / "pipeline").glob("*.py"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ._generator import FromGenerator
 from ._http1 import HTTP1
+from ._smtp import SMTPClient
+from ._smtp_command import SMTPCommand
 from .sansio import SansIO
 
-__all__ = ["HTTP1", "FromGenerator", "SansIO"]
+__all__ = ["HTTP1", "FromGenerator", "SMTPClient", "SMTPCommand", "SansIO"]

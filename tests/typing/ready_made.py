@@ -6,10 +6,12 @@ import ssl
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from email.message import EmailMessage
 from typing import Any, TypeAlias, assert_type
 
 import h11
 import trio
+from smtpproto.protocol import SMTPResponse
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
@@ -48,6 +50,8 @@ from stages import (
     Replayed,
     SizeLimit,
     SLIPFramer,
+    SMTPClient,
+    SMTPCommand,
     StructCodec,
     Tap,
     TextCodec,
@@ -207,3 +211,10 @@ def limits_are_transparent(stream: trio.abc.Stream) -> None:
 
 def protocols_give_the_events_of_their_libraries() -> None:
     assert_type(HTTP1("server") | Logger(), Duplex[BytesLike, h11.Event, h11.Event, bytes])
+
+
+def smtp_takes_commands_and_mails(stream: trio.abc.Stream) -> None:
+    chain = SMTPClient() | Logger()
+    assert_type(chain, Duplex[BytesLike, SMTPResponse, SMTPCommand | EmailMessage, bytes])
+    assert_type(Pipeline(stream, chain), Pipeline[SMTPResponse, SMTPCommand | EmailMessage])
+    assert_type(SMTPCommand.mail("me@here.example"), SMTPCommand)
