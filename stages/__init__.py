@@ -30,7 +30,20 @@ from .framing import (
     VarintFramer,
 )
 from .limits import CountLimit, FrameTimeout, Heartbeat, IdleTimeout, RateLimit, SizeLimit
-from .protocols import HTTP1, FromGenerator, SMTPClient, SMTPCommand
+from .protocols import (
+    HTTP1,
+    HTTP2,
+    FromGenerator,
+    HTTP2Item,
+    SendCredit,
+    SendData,
+    SendGoAway,
+    SendHeaders,
+    SendPing,
+    SendReset,
+    SMTPClient,
+    SMTPCommand,
+)
 from .taps import (
     ChannelTap,
     Filter,
@@ -52,6 +65,7 @@ from .tls import TLS, TLSError
 
 __all__ = [
     "HTTP1",
+    "HTTP2",
     "TLS",
     "COBSFramer",
     "ChannelTap",
@@ -62,6 +76,7 @@ __all__ = [
     "FixedFramer",
     "FrameTimeout",
     "FromGenerator",
+    "HTTP2Item",
     "Heartbeat",
     "HexDump",
     "IdleTimeout",
@@ -88,6 +103,12 @@ __all__ = [
     "SLIPFramer",
     "SMTPClient",
     "SMTPCommand",
+    "SendCredit",
+    "SendData",
+    "SendGoAway",
+    "SendHeaders",
+    "SendPing",
+    "SendReset",
     "SizeLimit",
     "StructCodec",
     "TLSError",

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 
-def check_size(stage: str, parameter: str, value: object, *, default: int | None = None, least: int = 1) -> None:
+def check_size(
+    stage: str, parameter: str, value: object, *, default: int | None = None, least: int = 1, unit: str = "bytes"
+) -> None:
     """Refuse a size that is no whole number or below `least`; the message shows a right call."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= least:
         return
     kind = ValueError if isinstance(value, int) else TypeError
     remedy = "" if default is None else f". Leave it out for the default: {stage}({parameter}={default})"
-    raise kind(f"{stage}({parameter}={value!r}): must be a whole number of bytes, {least} or more{remedy}")
+    raise kind(f"{stage}({parameter}={value!r}): must be a whole number of {unit}, {least} or more{remedy}")
 
 
 def check_choice(stage: str, parameter: str, value: object, choices: tuple[object, ...]) -> None:

@@ -49,6 +49,7 @@ WAITING_STAGES: set[str] = set()
 # Each extra is imported only where it serves.
 EXTRAS = {
     "h11": ["stages/protocols/"],
+    "h2": ["stages/protocols/"],
     "msgspec": ["stages/codecs/"],
     "google": ["stages/codecs/_protobuf.py"],
     "hypothesis": ["pipeline/testing/"],

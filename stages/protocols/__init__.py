@@ -8,4 +8,20 @@ from ._smtp import SMTPClient
 from ._smtp_command import SMTPCommand
 from .sansio import SansIO
 
-__all__ = ["HTTP1", "FromGenerator", "SMTPClient", "SMTPCommand", "SansIO"]
+__all__ = [
+    "HTTP1",
+    "HTTP2",
+    "FromGenerator",
+    "HTTP2Item",
+    "SMTPClient",
+    "SMTPCommand",
+    "SansIO",
+    "SendCredit",
+    "SendData",
+    "SendGoAway",
+    "SendHeaders",
+    "SendPing",
+    "SendReset",
+]
+from ._http2 import HTTP2
+from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any, TypeAlias, assert_type
 
+import h2.events
 import h11
 import trio
 from smtpproto.protocol import SMTPResponse
@@ -16,6 +17,7 @@ from smtpproto.protocol import SMTPResponse
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
     HTTP1,
+    HTTP2,
     TLS,
     ChannelTap,
     COBSFramer,
@@ -28,6 +30,7 @@ from stages import (
     FromGenerator,
     Heartbeat,
     HexDump,
+    HTTP2Item,
     IdleTimeout,
     Intercept,
     JSONCodec,
@@ -211,6 +214,7 @@ def limits_are_transparent(stream: trio.abc.Stream) -> None:
 
 def protocols_give_the_events_of_their_libraries() -> None:
     assert_type(HTTP1("server") | Logger(), Duplex[BytesLike, h11.Event, h11.Event, bytes])
+    assert_type(HTTP2("client") | Logger(), Duplex[BytesLike, h2.events.Event, HTTP2Item, bytes])
 
 
 def smtp_takes_commands_and_mails(stream: trio.abc.Stream) -> None:

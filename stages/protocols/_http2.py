@@ -1,0 +1,410 @@
+"""`HTTP2`: HTTP/2 by h2, as client or server.
+
+h2 reads and writes frames, compresses headers, and watches that both sides keep to the protocol (RFC 9113). What is
+added here is what each of its users has to add: to send no more than the windows have room for and the rest later, to
+give credit for what was taken and not for what came, to say GOAWAY, to go on after the peer's, and to refuse floods.
+`_http2_frames.py` has what is let in, `_http2_sending.py` the windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from .._arguments import check_choice, check_size
+from ._http2_credit import DEFAULT_WINDOW, LARGEST_WINDOW, Credit
+from ._http2_frames import Frames
+from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
+from ._http2_sending import Sending, stream_closed
+from ._http2_upgrade import begin_client, begin_server
+from .sansio import SansIO
+
+if TYPE_CHECKING:
+    import h2.connection
+    import h2.events
+
+__all__ = ["HTTP2"]
+
+_ASSUMED_STREAMS: Final = 100
+"""How many streams a client opens before it knows how many it may; other clients do the same."""
+_GOAWAY_BYTES: Final = 300
+"""How much a GOAWAY says of an error."""
+
+
+class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
+    r"""HTTP/2 with h2: bytes in, h2's events out; to send, `SendHeaders`, `SendData` and the like; client or server.
+
+    in:  b"\0\0\x06\1\x05\0\0\0\1..."        out:  h2.events.RequestReceived(...)  h2.events.StreamEnded(...)
+
+    Events of many streams come mixed, each with its `stream_id`; `open_streams` sorts them. On each stream there is a
+    `RequestReceived` or `ResponseReceived`, any number of `DataReceived`, perhaps `TrailersReceived`, and a
+    `StreamEnded`; or a `StreamReset` instead. A `ConnectionTerminated` says that the peer wants no more streams. What
+    concerns no stream and needs no decision (settings, windows, pings) is dealt with and not shown.
+
+    What is sent goes out as far as the peer's windows let it, and the rest as they open; until then a `send()` of the
+    next item waits, whatever its stream: receive in another task meanwhile. With `open_streams` streams do not wait for
+    each other. The peer gets new credit for a body as it is taken, piece by piece.
+
+    Needs the extra `penstock[h2]`.
+
+    Args:
+        role: "client" or "server".
+        upgrade: for "h2c", the upgrade from HTTP/1.1. A server gives the `h11.Request` that asked for it: it comes out
+            as the request of stream 1. A client gives True, sends `upgrade_headers` with its request in HTTP/1.1, and
+            gets the response on stream 1.
+        max_streams: so many streams of the peer may be open at a time; it is told.
+        window_bytes: how much of a body the peer may send ahead, on each stream; 65,535 or more.
+        max_header_bytes: the size of a list of headers, counted as in RFC 9113, section 6.5.2; the peer is told.
+        max_resets: so many streams may be given up before their time, within 30 seconds.
+        max_control_frames: so many frames may come that say nothing about any request, within 30 seconds and of each
+            kind: PING, SETTINGS, PRIORITY, empty DATA, WINDOW_UPDATE beyond four for each frame sent, unknown ones.
+
+    Raises:
+        h2.exceptions.ProtocolError: what the peer sent is no right HTTP/2, or it ended the connection inside a message.
+            It was sent a GOAWAY with the error's code before; the stage stays failed.
+        h2.exceptions.DenialOfServiceError: a limit on the peer is passed; a kind of the above.
+        h2.exceptions.StreamClosedError: what is sent is for a stream that is over, or was never opened. Nothing was
+            written, and other streams go on.
+        h2.exceptions.TooManyStreamsError: the peer does not let a client open one more now. Nothing was written.
+        TypeError: what is sent is none of the items; nothing was written, and others can be sent.
+        ImportError: h2 is not there.
+
+    Attributes:
+        connection: the `h2.connection.H2Connection`, to ask: `remote_settings`, `open_inbound_streams`.
+    """
+
+    connection: h2.connection.H2Connection
+
+    def __init__(
+        self,
+        role: Literal["client", "server"],
+        *,
+        upgrade: Any = None,
+        max_streams: int = 100,
+        window_bytes: int = DEFAULT_WINDOW,
+        max_header_bytes: int = 65536,
+        max_resets: int = 1000,
+        max_control_frames: int = 1000,
+    ) -> None:
+        check_choice("HTTP2", "role", role, ("client", "server"))
+        check_size("HTTP2", "window_bytes", window_bytes, default=DEFAULT_WINDOW, least=DEFAULT_WINDOW)
+        if window_bytes > LARGEST_WINDOW:
+            raise ValueError(f"HTTP2(window_bytes={window_bytes}): no window is larger than {LARGEST_WINDOW} bytes")
+        check_size("HTTP2", "max_header_bytes", max_header_bytes, default=65536)
+        check_size("HTTP2", "max_streams", max_streams, default=100, unit="streams")
+        check_size("HTTP2", "max_resets", max_resets, default=1000, unit="streams")
+        check_size("HTTP2", "max_control_frames", max_control_frames, default=1000, unit="frames")
+        self._h2 = library = _h2()
+        self._client = role == "client"
+        self._max_streams, self._max_header_bytes = max_streams, max_header_bytes
+        self.connection = _make_connection(library, max_streams, window_bytes, max_header_bytes, client=self._client)
+        super().__init__()
+        self._frames = Frames(
+            library.exceptions,
+            server=not self._client,
+            now=self.inbound.now,
+            max_header_bytes=max_header_bytes,
+            max_resets=max_resets,
+            max_control_frames=max_control_frames,
+        )
+        self._sending = Sending(self.connection, library.exceptions, self._frames.allow_updates)
+        self._credit = Credit(self.connection, window_bytes)
+        self._read = self.connection.receive_data
+        self._senders: dict[type, Any] = {
+            SendHeaders: self._send_headers,
+            SendData: self._sending.data,
+            SendReset: self._send_reset,
+            SendPing: lambda item: self.connection.ping(item.data),
+            SendGoAway: self._send_goaway,
+            SendCredit: lambda item: self._credit.give(item.stream_id, item.size),
+        }
+        self._readers = self._make_readers(library.events)
+        self._next_id = 1 if self._client else 2
+        self._settings_came = self._leaves = False
+        self._left: Any = None  # the peer's GOAWAY
+        self._last_id = 0
+        self._written = b""
+        self.sending_ended = False
+        self.upgrade_headers: list[tuple[str, str]] = []
+        self._first: list[Any] = []
+        self._upgraded = upgrade is not None
+        if upgrade is not None:
+            self._take_over(upgrade)
+
+    @property
+    def ready(self) -> bool:
+        """Whether nothing waits for a window."""
+        return not self._sending.waits
+
+    @property
+    def holds(self) -> int:
+        """Bytes of an unfinished frame."""
+        return self._frames.held
+
+    def new_stream_id(self) -> int:
+        """Return the number of a client's next stream; send its `SendHeaders` before those of a later one."""
+        stream_id, self._next_id = self._next_id, self._next_id + 2
+        return stream_id
+
+    # ---- in
+
+    def start(self) -> Iterable[h2.events.Event]:
+        """Send the preface and the settings, and open the window of all streams."""
+        if not self._upgraded:
+            self.connection.initiate_connection()
+        self._credit.begin()
+        return self._first
+
+    def receive_data(self, data: bytes, /) -> Iterable[h2.events.Event]:
+        """Read, frame by frame."""
+        self._frames.feed(data)
+        return self._events()
+
+    def receive_eof(self) -> Iterable[h2.events.Event]:
+        """Take the end of the connection: right between messages."""
+        unfinished = self._credit.unfinished
+        if unfinished or self._frames.held:
+            where = f"messages on streams {unfinished[:5]}" if unfinished else "a frame"
+            after = f"; it had said GOAWAY, error {self._left.error_code:d}" if self._left else ""
+            raise self._refused(
+                self._h2.exceptions.ProtocolError(f"HTTP2: the peer ended the connection inside {where}{after}")
+            )
+        return ()
+
+    def leftover(self) -> bytes:
+        """Take out the frames that were not read."""
+        return self._frames.take_rest()
+
+    def _events(self) -> Iterator[h2.events.Event]:
+        frames, next_frame, read, readers = self._frames, self._frames.next_frame, self._read, self._readers
+        try:
+            while (frame := next_frame()) is not None:
+                for event in self._read_goaway(frame) if frames.is_goaway else read(frame):
+                    reader = readers.get(type(event))
+                    if reader is None:
+                        yield event
+                    else:
+                        yield from reader(event)
+        except Exception as error:
+            raise self._refused(error) from error
+
+    def _make_readers(self, events: Any) -> dict[type, Any]:
+        """What is done with events before they are shown, or instead of it."""
+        return {
+            events.RequestReceived: self._read_request,
+            events.DataReceived: self._read_data,
+            events.StreamEnded: self._read_end,
+            events.StreamReset: self._read_reset,
+            events.WindowUpdated: self._read_window,
+            events.RemoteSettingsChanged: self._read_settings,
+            events.PingReceived: _nothing,
+            events.SettingsAcknowledged: _nothing,
+            events.PriorityUpdated: _nothing,
+            events.UnknownFrameReceived: _nothing,
+        }
+
+    def _read_request(self, event: Any) -> Iterable[Any]:
+        if self._leaves:
+            self._frames.count_reset()
+            self.connection.reset_stream(event.stream_id, self._h2.errors.ErrorCodes.REFUSED_STREAM)
+            return ()
+        if event.stream_ended is None:
+            self._credit.open(event.stream_id)
+        return (event,)
+
+    def _read_data(self, event: Any) -> Iterator[Any]:
+        """Nobody asks for what is behind it before it is taken."""
+        self._credit.came(event.flow_controlled_length)
+        try:
+            if event.data:
+                yield event
+        finally:
+            stream_id = event.stream_id
+            self._credit.give(stream_id, self._credit.due(stream_id, event.flow_controlled_length))
+
+    def _read_end(self, event: Any) -> Iterable[Any]:
+        self._credit.close(event.stream_id)
+        return () if self._leaves and event.stream_id > self._last_id else (event,)
+
+    def _read_reset(self, event: Any) -> Iterable[Any]:
+        self._forget(event.stream_id)
+        if not event.remote_reset:  # the peer made h2 do it
+            self._frames.count_reset()
+        return (event,)
+
+    def _read_window(self, event: Any) -> Iterable[Any]:
+        return self._flush() if self._sending.waits else ()
+
+    def _read_settings(self, event: Any) -> Iterable[Any]:
+        self._settings_came = True
+        return self._flush() if self._sending.waits else ()
+
+    def _read_goaway(self, frame: bytearray) -> list[Any]:
+        """To h2 a connection is over with the peer's GOAWAY; but the streams that are open go on (RFC 9113, 6.8)."""
+        connection, events = self.connection, self._h2.events
+        self._written += connection.data_to_send()  # h2 would forget it
+        state = connection.state_machine.state
+        shown: list[Any] = self._read(frame)
+        connection.state_machine.state = state
+        self._left = shown[-1]
+        refused, code = self._h2.errors.ErrorCodes.REFUSED_STREAM, self._left.last_stream_id
+        lost = [stream_id for stream_id in self._credit.unfinished if self._is_own(stream_id) and stream_id > code]
+        for stream_id in lost:
+            self._forget(stream_id)
+            shown.append(events.StreamReset(stream_id=stream_id, error_code=refused))
+        return shown
+
+    def _flush(self) -> list[Any]:
+        """Send what waited; a stream whose trailers h2 refuses is over."""
+        shown: list[Any] = []
+        code = self._h2.errors.ErrorCodes.INTERNAL_ERROR
+        for stream_id, error in self._sending.flush():
+            if error is not None:
+                self._send_reset(SendReset(stream_id, code))
+                shown.append(self._h2.events.StreamReset(stream_id=stream_id, error_code=code, remote_reset=False))
+        return shown
+
+    def _forget(self, stream_id: int) -> None:
+        """The stream is over, both ways."""
+        self._credit.close(stream_id)
+        self._sending.drop(stream_id)
+
+    def _is_own(self, stream_id: int) -> bool:
+        return bool(stream_id % 2) is self._client
+
+    def _refused(self, failure: Exception) -> Any:
+        """Say GOAWAY, unless h2 has; return the error with what it is about."""
+        exceptions, connection = self._h2.exceptions, self.connection
+        said = connection.state_machine.state is self._h2.connection.ConnectionState.CLOSED
+        error: Any = failure
+        if not isinstance(error, exceptions.ProtocolError):
+            error = exceptions.ProtocolError(f"HTTP2: what the peer sent cannot be read: {error!r}")
+        elif isinstance(error, exceptions.DenialOfServiceError) and said:
+            error = exceptions.DenialOfServiceError(
+                f"HTTP2: a block of headers of {self._frames.block_bytes} bytes unpacks to more than the limit, "
+                f"max_header_bytes={self._max_header_bytes}. Raise max_header_bytes if it is a right one"
+            )
+        elif isinstance(error, exceptions.TooManyStreamsError):
+            error = exceptions.TooManyStreamsError(
+                f"HTTP2: {self._max_streams + 1} streams at a time are over the limit, max_streams={self._max_streams}"
+            )
+        elif isinstance(error, exceptions.NoSuchStreamError):
+            error.args = (f"HTTP2: the peer sent what is wrong on stream {error.stream_id}, which is over or not open",)
+        if not said:
+            connection.close_connection(error.error_code, str(error).encode(errors="replace")[:_GOAWAY_BYTES])
+        self.sending_ended = True
+        return error
+
+    # ---- out
+
+    def send_event(self, event: HTTP2Item, /) -> None:
+        """Write an item, as far as the windows let it."""
+        sender = self._senders.get(type(event))
+        if sender is None:
+            raise TypeError(
+                f"HTTP2 sends SendHeaders, SendData, SendReset, SendPing, SendGoAway and SendCredit, not "
+                f"{type(event).__name__}: SendHeaders(stream_id, [(':status', '200')]), then "
+                f"SendData(stream_id, b'...', end_stream=True)"
+            )
+        try:
+            sender(event)
+        except self._h2.exceptions.NoSuchStreamError as error:
+            raise stream_closed(self._h2.exceptions, error.stream_id) from error
+
+    def data_to_send(self) -> bytes:
+        """Take what is to be written."""
+        data = self.connection.data_to_send()
+        if self._written:
+            data, self._written = self._written + data, b""
+        return data
+
+    def send_eof(self) -> None:
+        """Say that this is the end."""
+        if not (self._leaves or self.sending_ended):
+            self._send_goaway(SendGoAway())
+
+    def _send_headers(self, item: SendHeaders) -> None:
+        stream_id, connection = item.stream_id, self.connection
+        if stream_id in connection.streams:
+            self._sending.headers(item)
+            return
+        if not self._client or stream_id <= connection.highest_outbound_stream_id:
+            raise stream_closed(self._h2.exceptions, stream_id)
+        self._check_may_open()
+        connection.send_headers(stream_id, item.headers, item.end_stream)
+        self._credit.open(stream_id)
+        self._next_id = max(self._next_id, stream_id + 2)
+
+    def _check_may_open(self) -> None:
+        if self._left is not None:
+            raise self._h2.exceptions.TooManyStreamsError(
+                "HTTP2: the peer wants no more streams on this connection (GOAWAY); open another connection"
+            )
+        limit, connection = self._peer_limit, self.connection
+        if len(connection.streams) >= limit and (opened := connection.open_outbound_streams) >= limit:
+            raise self._h2.exceptions.TooManyStreamsError(
+                f"HTTP2: {opened} streams are open, and the peer allows {limit} at a time. Open another one when one "
+                f"has ended"
+            )
+
+    @property
+    def _peer_limit(self) -> int:
+        limit = self.connection.remote_settings.max_concurrent_streams
+        return limit if self._settings_came else min(limit, _ASSUMED_STREAMS)
+
+    def _send_reset(self, item: SendReset) -> None:
+        self._forget(item.stream_id)
+        stream = self.connection.streams.get(item.stream_id)
+        if stream is not None and (stream.closed_by is None or not stream.closed):
+            self.connection.reset_stream(item.stream_id, item.error_code)
+
+    def _send_goaway(self, item: SendGoAway) -> None:
+        """To h2 a connection is over with GOAWAY; but the streams that are open go on."""
+        connection = self.connection
+        state = connection.state_machine.state
+        connection.close_connection(item.error_code)
+        connection.state_machine.state = state
+        self._leaves, self._last_id = True, connection.highest_inbound_stream_id
+
+    # ---- before all
+
+    def _take_over(self, upgrade: Any) -> None:
+        """Begin with stream 1, which HTTP/1.1 has opened."""
+        events = self._h2.events
+        if self._client:
+            self.upgrade_headers = begin_client(self.connection)
+            self._credit.open(1)
+            self._next_id = 3
+        else:
+            headers = begin_server(self.connection, upgrade)
+            end = events.StreamEnded(stream_id=1)
+            self._first = [events.RequestReceived(stream_id=1, headers=headers, stream_ended=end), end]
+
+
+def _nothing(event: object) -> tuple[()]:
+    return ()
+
+
+def _h2() -> Any:
+    try:
+        import h2.connection  # noqa: PLC0415 - an extra
+        import h2.settings  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError("HTTP2 needs h2: pip install 'penstock[h2]'") from error
+    return h2
+
+
+def _make_connection(library: Any, streams: int, window: int, header_bytes: int, *, client: bool) -> Any:
+    connection = library.connection.H2Connection(library.config.H2Configuration(client_side=client))
+    codes = library.settings.SettingCodes
+    connection.local_settings = library.settings.Settings(
+        client=client,
+        initial_values={
+            codes.ENABLE_PUSH: 0,
+            codes.INITIAL_WINDOW_SIZE: window,
+            codes.MAX_CONCURRENT_STREAMS: streams,
+            codes.MAX_HEADER_LIST_SIZE: header_bytes,
+        },
+    )
+    connection.decoder.max_header_list_size = header_bytes
+    return connection
