@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from ._generator import FromGenerator
 from ._http1 import HTTP1
+from ._http2 import HTTP2
+from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
 from ._smtp import SMTPClient
 from ._smtp_command import SMTPCommand
 from .sansio import SansIO
@@ -23,5 +25,3 @@ __all__ = [
     "SendPing",
     "SendReset",
 ]
-from ._http2 import HTTP2
-from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
