@@ -30,6 +30,7 @@ from ._errors import (
 from ._flow import NEED_INPUT, NeedInput, Waiting
 from ._function import inbound, outbound
 from ._stage import END, End, Reply, Result, Stage
+from ._streamrules import StreamRules
 
 if TYPE_CHECKING:
     from ._attended import Attended, open_attended
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from ._pump import pump
     from ._serve import open_tcp_pipeline, serve_tcp
     from ._stats import PipelineStats, StageStats, pipeline_stats
+    from ._streams import Streams, open_streams
+    from ._substream import Substream
 
 __all__ = [
     "END",
@@ -70,11 +73,15 @@ __all__ = [
     "StageReturnError",
     "StageStats",
     "StageTimeoutError",
+    "StreamRules",
+    "Streams",
+    "Substream",
     "SurgeryError",
     "Waiting",
     "inbound",
     "open_attended",
     "open_calls",
+    "open_streams",
     "open_tcp_pipeline",
     "outbound",
     "pipeline_stats",
@@ -89,8 +96,11 @@ _NEEDS_TRIO = {
     "Pipeline": "_pipeline",
     "PipelineStats": "_stats",
     "StageStats": "_stats",
+    "Streams": "_streams",
+    "Substream": "_substream",
     "open_attended": "_attended",
     "open_calls": "_calls",
+    "open_streams": "_streams",
     "open_tcp_pipeline": "_serve",
     "pipeline_stats": "_stats",
     "pump": "_pump",

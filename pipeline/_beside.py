@@ -1,17 +1,36 @@
-"""What the high-level API is made of: tasks that run beside a block, and the inbox which they fill."""
+"""What the high-level API is made of: tasks that run beside a block, and the inboxes which they fill."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final, Literal, Protocol, Self, TypeAlias
 
 import trio
 from typing_extensions import TypeVar
 
+from ._errors import LimitError
+
 T = TypeVar("T")
+Received = TypeVar("Received", covariant=True, default=Any)
+Sent = TypeVar("Sent", contravariant=True, default=Any)
+
+OnFull: TypeAlias = Literal["drop-oldest", "fail"]
 
 CLEAN_END: Final = "the input has ended; `async for` ends there without an error"
+
+
+class Shared(Protocol[Received, Sent]):
+    """What many tasks share: a pipeline, or anything else with its `send`, `receive` and `async for`."""
+
+    def send(self, value: Sent, /) -> Awaitable[object]: ...
+
+    def receive(self) -> Awaitable[Received]: ...
+
+    def __aiter__(self) -> Self: ...
+
+    def __anext__(self) -> Awaitable[Received]: ...
 
 
 @asynccontextmanager
@@ -146,6 +165,49 @@ class Inbox(trio.abc.ReceiveChannel[T]):
         """Nothing more comes, for this reason; None: the input has ended."""
         self._error = error
         self._put.close()
+
+
+class Events(Inbox[T]):
+    """What came and is for no task in particular: bounded, so that nobody must receive it.
+
+    Args:
+        max_events: how many may wait.
+        on_full: whether one more pushes the oldest out, or is an error.
+        of: how the user calls what has it: "calls".
+        left: as for an inbox.
+
+    Attributes:
+        dropped: how many were dropped because nobody received them.
+    """
+
+    def __init__(self, max_events: int, on_full: OnFull, *, of: str, left: str) -> None:
+        if operator.index(max_events) < 1:
+            raise ValueError(f"max_events is {max_events}; it must be 1 or more")
+        if on_full not in ("drop-oldest", "fail"):
+            raise ValueError(f'on_full is {on_full!r}; it must be "drop-oldest" or "fail"')
+        super().__init__(max_events, left=left)
+        self._on_full, self._of = on_full, of
+        self.dropped = 0
+
+    def add(self, event: T) -> None:
+        """Let one more wait.
+
+        Raises:
+            LimitError: there is no room, and that is to be an error.
+        """
+        if self.closed:
+            self.dropped += 1
+        elif not self.put(event):
+            if self._on_full == "fail":
+                raise LimitError(
+                    f"{self._max_items} events wait in {self._of}.events, and one more came: receive them in a task "
+                    f'of their own, raise max_events, or open_{self._of}(..., on_full="drop-oldest")',
+                    limit=self._max_items,
+                    size=self._max_items + 1,
+                )
+            self.drop_oldest()
+            self.dropped += 1
+            self.put(event)
 
 
 def afresh(cause: Exception, what: str) -> Exception:

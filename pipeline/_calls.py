@@ -14,15 +14,14 @@ from __future__ import annotations
 
 import operator
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from contextlib import asynccontextmanager
-from typing import Any, Final, Generic, Literal, Protocol, Self, TypeAlias
+from typing import Any, Final, Generic
 
 import trio
 from typing_extensions import TypeVar
 
-from ._beside import Inbox, afresh, beside
-from ._errors import LimitError
+from ._beside import Events, OnFull, Shared, afresh, beside
 from ._matching import ByKey, InOrder, Matching, Request
 from ._news import LOOKS
 
@@ -31,21 +30,7 @@ Sent = TypeVar("Sent", contravariant=True, default=Any)
 R = TypeVar("R", default=Any)
 S = TypeVar("S", default=Any)
 
-OnFull: TypeAlias = Literal["drop-oldest", "fail"]
-
 LEFT: Final = "the block of open_calls() was left: call inside it only"
-
-
-class Shared(Protocol[Received, Sent]):
-    """What calls go over: a pipeline, or anything else with its `send`, `receive` and `async for`."""
-
-    def send(self, value: Sent, /) -> Awaitable[object]: ...
-
-    def receive(self) -> Awaitable[Received]: ...
-
-    def __aiter__(self) -> Self: ...
-
-    def __anext__(self) -> Awaitable[Received]: ...
 
 
 @asynccontextmanager
@@ -117,7 +102,6 @@ class Calls(Generic[Received, Sent]):
 
     Attributes:
         late_replies: how many replies were dropped because their callers had left.
-        dropped_events: how many events were dropped because nobody received them.
     """
 
     def __init__(
@@ -128,13 +112,8 @@ class Calls(Generic[Received, Sent]):
         max_events: int,
         on_full: OnFull,
     ) -> None:
-        if operator.index(max_events) < 1:
-            raise ValueError(f"max_events is {max_events}; it must be 1 or more")
-        if on_full not in ("drop-oldest", "fail"):
-            raise ValueError(f'on_full is {on_full!r}; it must be "drop-oldest" or "fail"')
+        self._events: Events[Received] = Events(max_events, on_full, of="calls", left=LEFT)
         self._pipeline, self._matching, self._is_event = pipeline, matching, is_event
-        self._max_events, self._on_full = max_events, on_full
-        self._events: Inbox[Received] = Inbox(max_events, left=LEFT)
         self._callers: dict[_Asked, None] = {}  # whose tasks wait here
         self._queue: OrderedDict[_Asked, None] = OrderedDict()  # those whose turn to be written has not come
         self._work = trio.lowlevel.ParkingLot()  # where the writer waits for something to write
@@ -142,12 +121,17 @@ class Calls(Generic[Received, Sent]):
         self._over: Exception | None = None  # why no reply can come any more
         self._left = False
         self._written = trio.Event()  # nothing is being written any more
-        self.late_replies = self.dropped_events = 0
+        self.late_replies = 0
 
     @property
     def waiting(self) -> int:
         """How many callers wait for a reply, or for their item to be written."""
         return len(self._callers)
+
+    @property
+    def dropped_events(self) -> int:
+        """How many events were dropped because nobody received them."""
+        return self._events.dropped
 
     @property
     def events(self) -> trio.abc.ReceiveChannel[Received]:
@@ -280,27 +264,12 @@ class Calls(Generic[Received, Sent]):
             error.add_note(f"in open_calls(), is_event() or key() of what was received: {type(item).__name__}")
             raise
         if asked is None:
-            self._take_event(item)
+            self._events.add(item)
         elif asked.left:
             self.late_replies += 1
             self._work.unpark()
         else:
             asked.answer(item)
-
-    def _take_event(self, item: Any) -> None:
-        if self._events.closed:
-            self.dropped_events += 1
-        elif not self._events.put(item):
-            if self._on_full == "fail":
-                raise LimitError(
-                    f"{self._max_events} events wait in calls.events, and one more came: receive them in a task of "
-                    f'their own, raise max_events, or open_calls(..., on_full="drop-oldest")',
-                    limit=self._max_events,
-                    size=self._max_events + 1,
-                )
-            self._events.drop_oldest()
-            self.dropped_events += 1
-            self._events.put(item)
 
     # ---- leaving the block
 
@@ -310,7 +279,7 @@ class Calls(Generic[Received, Sent]):
         self._queue.clear()
         for asked in self._callers:
             asked.fail(trio.ClosedResourceError(LEFT))
-        self.dropped_events += len(self._events.close())
+        self._events.dropped += len(self._events.close())
         self._work.unpark()
 
 

@@ -21,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 # Each may import those before it. No event loop so far:
 PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_slot", "_fused", "_call", "_counting", "_stock"]
 PURE += ["_flow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
+PURE += ["_streamrules", "_turns"]
 # Here is trio:
 ON_TRIO = [
     "_transport",
@@ -38,6 +39,8 @@ ON_TRIO = [
     "_beside",
     "_calls",
     "_attended",
+    "_substream",
+    "_streams",
 ]
 LAYERS = PURE + ON_TRIO
 # A lower module that names a higher one's class, for type checkers only.
