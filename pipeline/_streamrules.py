@@ -28,7 +28,8 @@ class StreamRules:
             unless the stream was closed here before the peer had ended it.
         ends: whether a received item is the last one of its stream. Default: streams end with the connection only.
         error: the error that a received item stands for, because the peer gave its stream up; else None. It is raised
-            instead of the item, and the stream is over both ways.
+            instead of the item, and the stream is over both ways. A `trio.BrokenResourceError`, or one derived of it,
+            is what users of a channel expect.
         hides: whether a received item is for nobody, since it only ends a stream or opens a window.
         size: bytes that a received item counts while nobody takes it. Default: those of what is text or bytes in it
             (in a tuple, a list, the values of a dict, an attribute `data`), and 256 for all else.

@@ -7,9 +7,10 @@ Rules for this file: it knows nothing of other streams. Whatever concerns the co
 from __future__ import annotations
 
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Hashable
 from types import TracebackType
-from typing import Any, Final, Generic, Protocol
+from typing import Any, Final, Generic
 
 import trio
 from typing_extensions import TypeVar
@@ -23,25 +24,30 @@ Sent = TypeVar("Sent", contravariant=True, default=Any)
 CLOSED: Final = "this stream was closed, or the block of open_streams() was left: use it before that"
 
 
-class Group(Protocol):
+class Group(ABC):
     """What a stream needs of the group that it belongs to."""
 
+    @abstractmethod
     def name(self, stream: Any) -> Hashable:
         """Make the key of a stream that was opened without one."""
 
+    @abstractmethod
     async def send(self, stream: Any, item: Any, *, ends: bool) -> None:
         """Let the group's task send an item."""
 
+    @abstractmethod
     def ends_stream(self, item: Any) -> bool:
         """Whether an item that is sent is the last one of its stream."""
-        ...
 
+    @abstractmethod
     def eof_item(self, stream: Any) -> tuple[Any] | None:
         """What ends a stream's direction, if the protocol has that."""
 
+    @abstractmethod
     def took(self, stream: Any, item: Any) -> None:
         """An item was received."""
 
+    @abstractmethod
     def give_up(self, stream: Any, reason: Any) -> None:
         """The stream is not used any more."""
 

@@ -40,6 +40,8 @@ ON_TRIO = [
     "_calls",
     "_attended",
     "_substream",
+    "_streamwriter",
+    "_streamgroup",
     "_streams",
 ]
 LAYERS = PURE + ON_TRIO
