@@ -1117,11 +1117,11 @@ async def test_of_a_hundred_streams_two_that_stand_still_hold_up_nobody(pieces: 
     assert transfer.most <= 100 * Transfer.WINDOW
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.full), 1, pytest.param(2, marks=pytest.mark.full)])
 async def test_a_hundred_streams_with_random_cancellations(seed: int) -> None:
     """Over a pipeline; whoever is cancelled, the others get back what they sent, and nothing is torn."""
     transfer = Transfer(seed)
     async with pipeline_pair(json_lines(), json_lines(), lockstep=seed == 0) as (client, server):
         with trio.fail_after(600):
-            await run_transfer(transfer, client, server, good=20, given_up=40, pieces=10)
+            await run_transfer(transfer, client, server, good=20, given_up=40, pieces=5)
     assert 20 < len(transfer.done) < 60
