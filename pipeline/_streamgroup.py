@@ -208,7 +208,8 @@ class StreamGroup(StreamWriter, Group):
         ):
             stream = self._begin(key, item)
         if stream is not None and error is not None:
-            self._fail(stream, error)
+            is_broken = isinstance(error, trio.BrokenResourceError)
+            self._fail(stream, error, error if is_broken else afresh(error, "the peer has given this stream up"))
         elif stream is None or stream._state.ended:
             self._take_late(key, item, hidden=hidden, ends=ends)
         elif (hidden or self._put(stream, item)) and ends:
@@ -279,10 +280,14 @@ class StreamGroup(StreamWriter, Group):
         if ends:
             self._gone.pop(key, None)
 
-    def _fail(self, stream: Substream[Any, Any], error: Exception) -> None:
-        """A stream is over both ways, not in good order."""
+    def _fail(self, stream: Substream[Any, Any], error: Exception, raised: Exception | None = None) -> None:
+        """A stream is over both ways, not in good order.
+
+        Args:
+            raised: what is raised to whoever receives; else it is the error itself.
+        """
         stream._state.failure = error
-        stream._state.end(error)
+        stream._state.end(raised or error)
         self.fail_sends(stream, lambda: afresh(error, "this was not sent"))
         self._forget(stream)
 

@@ -27,9 +27,9 @@ class StreamRules:
         opens: whether a received item may begin a stream that is not open. Default: any item of an unknown key may,
             unless the stream was closed here before the peer had ended it.
         ends: whether a received item is the last one of its stream. Default: streams end with the connection only.
-        error: the error that a received item stands for, because the peer gave its stream up; else None. It is raised
-            instead of the item, and the stream is over both ways. A `trio.BrokenResourceError`, or one derived of it,
-            is what users of a channel expect.
+        error: the error that a received item stands for, because the peer gave its stream up; else None. The stream is
+            over both ways. The error is raised instead of the item: itself if it is a `trio.BrokenResourceError`, else
+            as the cause of one.
         hides: whether a received item is for nobody, since it only ends a stream or opens a window.
         size: bytes that a received item counts while nobody takes it. Default: those of what is text or bytes in it
             (in a tuple, a list, the values of a dict, an attribute `data`), and 256 for all else.

@@ -121,9 +121,9 @@ class Substream(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         Raises:
             trio.EndOfChannel: the peer has ended its direction, and every item was received.
             trio.ClosedResourceError: the stream was closed, or the block left.
-            trio.BrokenResourceError: the connection failed, or ended before the stream did; its cause tells.
+            trio.BrokenResourceError: the peer has reset the stream, or the connection failed, or ended before the
+                stream did; its cause tells.
             LimitError: too much waited here that nobody received; the peer was told, by a reset.
-            Exception: what the rules make of the peer's reset, once, after the items before it.
 
         Cancellation: nothing is lost.
         """

@@ -507,6 +507,25 @@ async def test_a_reset_of_the_peer_fails_both_directions(ended: bool) -> None:
         streams.open(1)
 
 
+async def test_whatever_a_reset_is_to_the_protocol_a_channel_is_broken_by_it() -> None:
+    """What the rules make of it is the cause."""
+    why = ValueError("code 8")
+    async with streaming(rules=mux_rules(error=lambda item: why if item[0] == "reset" else None)) as (
+        streams,
+        peer,
+        _,
+        _,
+    ):
+        await give(peer, data(1))
+        stream = await streams.receive()
+        await give(peer, reset(1))
+        assert data(1) == await stream.receive()
+        for act in (stream.receive, partial(stream.send, data(1))):
+            with pytest.raises(trio.BrokenResourceError, match="code 8") as info:
+                await act()
+            assert why is info.value.__cause__
+
+
 async def test_resetting_a_stream_drops_what_waits() -> None:
     """Whoever waits is told, the peer too, with the reason; a second time does nothing."""
     async with streaming(room=0) as (streams, peer, nursery, _):
