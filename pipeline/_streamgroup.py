@@ -281,11 +281,7 @@ class StreamGroup(StreamWriter, Group):
             self._gone.pop(key, None)
 
     def _fail(self, stream: Substream[Any, Any], error: Exception, raised: Exception | None = None) -> None:
-        """A stream is over both ways, not in good order.
-
-        Args:
-            raised: what is raised to whoever receives; else it is the error itself.
-        """
+        """A stream is over both ways, not in good order; whoever receives gets `raised`, or the error itself."""
         stream._state.failure = error
         stream._state.end(raised or error)
         self.fail_sends(stream, lambda: afresh(error, "this was not sent"))
