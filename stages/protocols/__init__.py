@@ -6,6 +6,8 @@ from ._generator import FromGenerator
 from ._http1 import HTTP1
 from ._http2 import HTTP2
 from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
+from ._lsp import LSP
+from ._rpc_messages import RPCError, RPCMessage, RPCNotification, RPCRequest, RPCResponse
 from ._smtp import SMTPClient
 from ._smtp_command import SMTPCommand
 from .sansio import SansIO
@@ -13,8 +15,14 @@ from .sansio import SansIO
 __all__ = [
     "HTTP1",
     "HTTP2",
+    "LSP",
     "FromGenerator",
     "HTTP2Item",
+    "RPCError",
+    "RPCMessage",
+    "RPCNotification",
+    "RPCRequest",
+    "RPCResponse",
     "SMTPClient",
     "SMTPCommand",
     "SansIO",

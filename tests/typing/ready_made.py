@@ -18,6 +18,7 @@ from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
     HTTP1,
     HTTP2,
+    LSP,
     TLS,
     ChannelTap,
     COBSFramer,
@@ -51,6 +52,10 @@ from stages import (
     Rechunk,
     Recorder,
     Replayed,
+    RPCError,
+    RPCMessage,
+    RPCRequest,
+    RPCResponse,
     SizeLimit,
     SLIPFramer,
     SMTPClient,
@@ -222,3 +227,10 @@ def smtp_takes_commands_and_mails(stream: trio.abc.Stream) -> None:
     assert_type(chain, Duplex[BytesLike, SMTPResponse, SMTPCommand | EmailMessage, bytes])
     assert_type(Pipeline(stream, chain), Pipeline[SMTPResponse, SMTPCommand | EmailMessage])
     assert_type(SMTPCommand.mail("me@here.example"), SMTPCommand)
+
+
+def lsp_is_messages_both_ways(stream: trio.abc.Stream) -> None:
+    chain = ContentLengthFramer() | LSP(invalid="answer")
+    assert_type(Pipeline(stream, chain), Pipeline[RPCMessage, RPCMessage])
+    assert_type(LSP.reply_key(RPCResponse(1)), int | str | None)
+    assert_type(RPCRequest("shutdown").error(-32601, "no"), RPCError)
