@@ -45,16 +45,15 @@ class LSP(Duplex[BytesLike, RPCMessage, RPCMessage, bytes]):
         TypeError: what is sent is no message, or has something in it that JSON has not; nothing was written.
     """
 
-    inbound: LSPInbound
-
     def __init__(self, *, invalid: Literal["error", "answer"] = "error") -> None:
         check_choice("LSP", "invalid", invalid, ("error", "answer"))
-        super().__init__(LSPInbound(raises=invalid == "error"), LSPOutbound())
+        self._reader = LSPInbound(raises=invalid == "error")
+        super().__init__(self._reader, LSPOutbound())
 
     @property
     def refused(self) -> int:
         """How many frames were refused with `invalid="answer"`."""
-        return self.inbound.refused
+        return self._reader.refused
 
     @staticmethod
     def reply_key(message: RPCMessage) -> int | str | None:
@@ -156,15 +155,16 @@ def _request(value: dict[str, Any]) -> RPCMessage:
 
 
 def _reply(value: dict[str, Any]) -> RPCMessage:
+    to: Any = value["id"]
     error = value.get("error")
     # Only an error may be to nobody knows what; a result may be left out, as null often is.
-    if not (_is_id(value["id"]) or (value["id"] is None and error is not None)):
+    if not (_is_id(to) or (to is None and error is not None)):
         raise _NoMessageError('"id" must be a string or a whole number', is_reply=True)
     if error is None:
-        return RPCResponse(value["id"], value.get("result"))
+        return RPCResponse(to, value.get("result"))
     if not (isinstance(error, dict) and _is_number(error.get("code")) and isinstance(error.get("message"), str)):
         raise _NoMessageError('"error" must have a "code", a whole number, and a "message", a string', is_reply=True)
-    return RPCError(value["id"], error["code"], error["message"], error.get("data"))
+    return RPCError(to, error["code"], error["message"], error.get("data"))
 
 
 def _id_of(value: Any) -> int | str | None:
