@@ -149,31 +149,30 @@ def _request(value: dict[str, Any]) -> RPCMessage:
         raise _NoMessageError('"params" must be an object or an array')
     if "id" not in value:
         return RPCNotification(method, params)
-    if not _is_id(value["id"]):
-        raise _NoMessageError('"id" must be a string or a whole number')
-    return RPCRequest(method, params, value["id"])
+    return RPCRequest(method, params, _checked_id(_id_of(value)))
 
 
 def _reply(value: dict[str, Any]) -> RPCMessage:
-    to: Any = value["id"]
-    error = value.get("error")
-    # Only an error may be to nobody knows what; a result may be left out, as null often is.
-    if not (_is_id(to) or (to is None and error is not None)):
-        raise _NoMessageError('"id" must be a string or a whole number', is_reply=True)
+    to, error = _id_of(value), value.get("error")
     if error is None:
-        return RPCResponse(to, value.get("result"))
+        return RPCResponse(_checked_id(to, is_reply=True), value.get("result"))  # null is often left out
+    if value["id"] is not None:  # an error may be to nobody knows what
+        _checked_id(to, is_reply=True)
     if not (isinstance(error, dict) and _is_number(error.get("code")) and isinstance(error.get("message"), str)):
         raise _NoMessageError('"error" must have a "code", a whole number, and a "message", a string', is_reply=True)
     return RPCError(to, error["code"], error["message"], error.get("data"))
 
 
+def _checked_id(found: int | str | None, *, is_reply: bool = False) -> int | str:
+    if found is None:
+        raise _NoMessageError('"id" must be a string or a whole number', is_reply=is_reply)
+    return found
+
+
 def _id_of(value: Any) -> int | str | None:
+    """The id, or None: there is none that may be one."""
     found = value.get("id") if isinstance(value, dict) else None
-    return found if _is_id(found) else None
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, str) or _is_number(value)
+    return found if isinstance(found, str) or _is_number(found) else None
 
 
 def _is_number(value: object) -> bool:
