@@ -49,6 +49,7 @@ from .protocols import (
     SendReset,
     SMTPClient,
     SMTPCommand,
+    WebSocket,
 )
 from .taps import (
     ChannelTap,
@@ -128,6 +129,7 @@ __all__ = [
     "TextCodec",
     "Traffic",
     "VarintFramer",
+    "WebSocket",
     "ZlibCodec",
     "recover",
     "replay",

@@ -59,6 +59,7 @@ EXTRAS = {
     "google": ["stages/codecs/_protobuf.py"],
     "hypothesis": ["pipeline/testing/"],
     "smtpproto": ["stages/protocols/"],
+    "wsproto": ["stages/protocols/"],
 }
 
 PIPELINE_FILES = sorted((ROOT / "pipeline").glob("*.py"))

@@ -10,6 +10,7 @@ from ._lsp import LSP
 from ._rpc_messages import RPCError, RPCMessage, RPCNotification, RPCRequest, RPCResponse
 from ._smtp import SMTPClient
 from ._smtp_command import SMTPCommand
+from ._websocket import WebSocket
 from .sansio import SansIO
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "SendHeaders",
     "SendPing",
     "SendReset",
+    "WebSocket",
 ]
