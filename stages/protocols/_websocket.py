@@ -34,9 +34,10 @@ class WebSocket(Duplex[BytesLike, "wsproto.events.Event", "wsproto.events.Event"
     sends its request by itself, and is shown the answer: `AcceptConnection`, or `RejectConnection` and `RejectData`.
     Then there are `TextMessage`s and `BytesMessage`s both ways.
 
-    A ping is answered, and not shown; a pong is shown. When the peer closes, the close is answered, shown as
-    `CloseConnection`, and both directions end. To close, send `CloseConnection(code=1000)` and receive on until the
-    peer has answered; `send_eof()` and leaving the pipeline close with the code 1000, too.
+    A ping is answered, and not shown; a pong is shown. A `Ping` sent while the connection is not open is dropped. When
+    the peer closes, the close is answered, shown as `CloseConnection`, and both directions end. To close, send
+    `CloseConnection(code=1000)` and receive on until the peer has answered; `send_eof()` and leaving the pipeline close
+    with the code 1000, too.
 
     In a running chain it takes the place of `HTTP1`: `await pipeline.replace(HTTP1, WebSocket("server", request))`
     goes on with a request that `HTTP1` has read, and what follows it is exact; a client's

@@ -222,7 +222,12 @@ class MessagesOut(Outbound[Event, bytes]):
         connection = self._session.connection
         if connection is None or not isinstance(event, Event):
             return self._answer(event)
-        data = connection.send(event)
+        try:
+            data = connection.send(event)
+        except LocalProtocolError:
+            if isinstance(event, Ping):
+                return ()  # of a Heartbeat, which cannot know that the connection is being closed
+            raise
         if isinstance(event, Message):
             self._is_inside = not event.message_finished
         return [data]
@@ -245,6 +250,8 @@ class MessagesOut(Outbound[Event, bytes]):
                 f"WebSocket sends events of wsproto, not {type(event).__name__}: TextMessage(data='...'), "
                 f"BytesMessage(data=b'...'), CloseConnection(code=1000)"
             )
+        if isinstance(event, Ping):
+            return ()
         handshake = self._session.handshake
         data = handshake.send(event)
         self._session.connection = connection = handshake.connection

@@ -76,18 +76,19 @@ async def serve(kind: str) -> None:
 def server(kind: str) -> Iterator[tuple[subprocess.Popen[str], list[socket.socket]]]:
     """A server of the kind, and connections whose handshake is over."""
     process = subprocess.Popen([sys.executable, __file__, kind], stdout=subprocess.PIPE, text=True)
+    stack = ExitStack()
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline())
-        with ExitStack() as stack:
-            ends = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(CONNECTIONS)]
-            for end in ends:
-                end.sendall(REQUEST)
-                assert read(end, until=b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
-            yield process, ends
+        ends = [stack.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(CONNECTIONS)]
+        for end in ends:
+            end.sendall(REQUEST)
+            assert read(end, until=b"\r\n\r\n").startswith(b"HTTP/1.1 101 ")
+        yield process, ends
     finally:
-        process.kill()
+        process.kill()  # first: that the ends go without a close is an error, which would be logged
         process.communicate()
+        stack.close()
 
 
 def read(end: socket.socket, *, until: bytes) -> bytes:

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, assert_type
 import h2.events
 import h11
 import trio
+import wsproto.events
 from smtpproto.protocol import SMTPResponse
 
 from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
@@ -65,6 +66,7 @@ from stages import (
     TextCodec,
     Traffic,
     VarintFramer,
+    WebSocket,
     ZlibCodec,
     recover,
     replay,
@@ -220,6 +222,10 @@ def limits_are_transparent(stream: trio.abc.Stream) -> None:
 def protocols_give_the_events_of_their_libraries() -> None:
     assert_type(HTTP1("server") | Logger(), Duplex[BytesLike, h11.Event, h11.Event, bytes])
     assert_type(HTTP2("client") | Logger(), Duplex[BytesLike, h2.events.Event, HTTP2Item, bytes])
+    request = wsproto.events.Request(host="example.org", target="/")
+    chain = WebSocket("client", request) | Logger()
+    assert_type(chain, Duplex[BytesLike, wsproto.events.Event, wsproto.events.Event, bytes])
+    assert_type(WebSocket.is_asked_for(h11.Request(method="GET", target="/", headers=[("Host", "a")])), bool)
 
 
 def smtp_takes_commands_and_mails(stream: trio.abc.Stream) -> None:
