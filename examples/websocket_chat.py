@@ -113,11 +113,12 @@ def is_from_here(request: Request) -> bool:
 
 async def serve(room: Room, pipeline: Connection) -> None:
     """Serve one connection, which may become a WebSocket. What a client does wrong it was told by the stage."""
+    request: h11.Request | None = None
     try:
         async for event in pipeline:
             if isinstance(event, h11.Request):
                 request = event
-            elif isinstance(event, h11.EndOfMessage):
+            elif isinstance(event, h11.EndOfMessage) and request is not None:
                 if WebSocket.is_asked_for(request) and await upgrade(pipeline, request):
                     await chat(pipeline, room)
                     return
