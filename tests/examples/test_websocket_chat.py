@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from tests.examples.programs import SECONDS, Server, serving
 
@@ -63,10 +64,8 @@ def test_everybody_hears_what_anybody_says(server: Server) -> None:
 
 
 def test_the_page_of_another_server_is_refused(server: Server) -> None:
-    with (
-        pytest.raises(InvalidStatus, match="HTTP 403"),
-        connect(f"ws://127.0.0.1:{server.port}/", origin="http://evil"),
-    ):  # type: ignore[arg-type]
+    evil = Origin("http://evil")
+    with pytest.raises(InvalidStatus, match="HTTP 403"), connect(f"ws://127.0.0.1:{server.port}/", origin=evil):
         pass
 
 
