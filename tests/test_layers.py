@@ -58,6 +58,7 @@ EXTRAS = {
     "msgspec": ["stages/codecs/"],
     "google": ["stages/codecs/_protobuf.py"],
     "hypothesis": ["pipeline/testing/"],
+    "siosocks": ["stages/protocols/_socks_handshake.py"],
     "smtpproto": ["stages/protocols/"],
     "wsproto": ["stages/protocols/"],
 }

@@ -10,6 +10,7 @@ from ._lsp import LSP
 from ._rpc_messages import RPCError, RPCMessage, RPCNotification, RPCRequest, RPCResponse
 from ._smtp import SMTPClient
 from ._smtp_command import SMTPCommand
+from ._socks import SOCKS, SOCKSError, SOCKSReply, SOCKSRequest
 from ._websocket import WebSocket
 from .sansio import SansIO
 
@@ -17,6 +18,7 @@ __all__ = [
     "HTTP1",
     "HTTP2",
     "LSP",
+    "SOCKS",
     "FromGenerator",
     "HTTP2Item",
     "RPCError",
@@ -26,6 +28,9 @@ __all__ = [
     "RPCResponse",
     "SMTPClient",
     "SMTPCommand",
+    "SOCKSError",
+    "SOCKSReply",
+    "SOCKSRequest",
     "SansIO",
     "SendCredit",
     "SendData",

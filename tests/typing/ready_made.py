@@ -20,6 +20,7 @@ from stages import (
     HTTP1,
     HTTP2,
     LSP,
+    SOCKS,
     TLS,
     ChannelTap,
     COBSFramer,
@@ -61,6 +62,8 @@ from stages import (
     SLIPFramer,
     SMTPClient,
     SMTPCommand,
+    SOCKSReply,
+    SOCKSRequest,
     StructCodec,
     Tap,
     TextCodec,
@@ -118,6 +121,13 @@ def numbers() -> Generator[int | list[Order], bytes, None]:
 def generators() -> None:
     assert_type(FromGenerator(numbers), FromGenerator[Any])
     assert_type(FromGenerator[Order](numbers(), push=True) | Map(inbound=number_of), Inbound[BytesLike, int])
+
+
+def proxies() -> None:
+    through = SOCKS("client", host="example.org", port=80, version=4)
+    assert_type(through | HTTP1("client"), Duplex[BytesLike, h11.Event, h11.Event, bytes])
+    proxy = SOCKS("server", versions=[5], username="Ada", password="secret")
+    assert_type(proxy, SOCKS[bytes | SOCKSRequest, BytesLike | SOCKSReply])
 
 
 def number_of(order: Order) -> int:

@@ -1,0 +1,333 @@
+"""`SOCKS`: the proxy protocol SOCKS 4, 4a and 5 by siosocks, as client or server.
+
+Here are the stage and its halves; what goes on in a handshake is in `_socks_handshake.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final, Generic, Literal, overload
+
+from typing_extensions import TypeVar
+
+from pipeline import END, Duplex, Inbound, Outbound, Reply, Result, StageTimeoutError
+
+from .._arguments import check_choice
+from .._bytes import BytesLike, as_bytes
+from ._socks_handshake import ClientHandshake, ServerHandshake, SOCKSError, SOCKSReply, SOCKSRequest, siosocks_protocol
+
+__all__ = ["SOCKS", "SOCKSError", "SOCKSReply", "SOCKSRequest"]
+
+A = TypeVar("A")  # what the client receives
+B = TypeVar("B")  # what it sends
+
+_DEFAULT_SECONDS: Final = 30
+
+
+class SOCKS(Duplex[BytesLike, A, B, bytes], Generic[A, B]):
+    r"""SOCKS 4, 4a and 5 with siosocks: the handshake, then bytes as they are; as client or server.
+
+    in:  b"\x05\x01\x00"  b"\x05\x01\x00\x03\x0bexample.org\x00\x50"        out:  SOCKSRequest("example.org", 80, 5)
+
+    A client shakes hands by itself: entering the pipeline waits for it. A server gives one `SOCKSRequest`; send a
+    `SOCKSReply`, before which nothing more is read. Behind `GRANTED` bytes pass both ways, behind any other reply the
+    connection ends. When bytes pass, `await pipeline.remove(SOCKS)` takes the stage out, and `replace` puts another one
+    there, with exactly what follows.
+
+    Needs the extra `penstock[siosocks]`.
+
+    Args:
+        role: "client" or "server".
+        host: a client's: where the proxy is to connect to, an address or a name for the proxy to look up.
+        port: a client's: at which port.
+        version: a client's: 5, or 4; with 4 a name makes it 4a.
+        versions: a server's: which it accepts; without it 4 and 5, and 5 alone with a `username`.
+        username: with `password`, what a client of SOCKS 5 says, and a server wants to hear; alone, with version 4, the
+            user's id.
+        password: see there.
+        handshake_seconds: how long the peer may take for its part of the handshake; None: for ever.
+
+    Raises:
+        SOCKSError: the handshake was refused or cut short, or the peer speaks no SOCKS. A server has sent the answer
+            that says so, where the protocol has one. The stage stays failed.
+        StageTimeoutError: it took too long.
+        TypeError: what a server sends is neither bytes nor a `SOCKSReply`; nothing was written.
+        ValueError: from the constructor: the arguments do not fit.
+        ImportError: siosocks is not there.
+    """
+
+    @overload
+    def __init__(
+        self: SOCKS[bytes, BytesLike],
+        role: Literal["client"],
+        *,
+        host: str,
+        port: int,
+        version: Literal[4, 5] = 5,
+        username: str | None = None,
+        password: str | None = None,
+        handshake_seconds: float | None = _DEFAULT_SECONDS,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: SOCKS[bytes | SOCKSRequest, BytesLike | SOCKSReply],
+        role: Literal["server"],
+        *,
+        versions: Collection[Literal[4, 5]] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        handshake_seconds: float | None = _DEFAULT_SECONDS,
+    ) -> None: ...
+    def __init__(
+        self,
+        role: Literal["client", "server"],
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        version: Literal[4, 5] = 5,
+        versions: Collection[Literal[4, 5]] | None = None,
+        username: str | None = None,
+        password: str | None = None,
+        handshake_seconds: float | None = _DEFAULT_SECONDS,
+    ) -> None:
+        if password is not None:
+            # What was called is shown in errors and logs.
+            self._call = (self._call[0], {**self._call[1], "password": "***"})
+        check_choice("SOCKS", "role", role, ("client", "server"))
+        _check_seconds(handshake_seconds)
+        siosocks = siosocks_protocol()
+        if role == "client":
+            where = _checked_place(host, port)
+            _check_user(version, username, password)
+            user: dict[str, Any] = {"username": username, "password": password}
+            if version == 4:
+                user = {"socks4_extras": {"user_id": username or ""}}
+            steps = siosocks.SocksClient(*where, version, **user)
+            client = ClientHandshake(steps, where, version, authenticates=password is not None)
+            super().__init__(_Inbound(client, handshake_seconds), _Outbound(client))
+        else:
+            if (host, port) != (None, None):
+                raise ValueError(f"SOCKS('server', host={host!r}, port={port!r}): a client says that: {_SERVER}")
+            _check_password(username, password)
+            accepted = _checked_versions(versions, username)
+            steps = siosocks.SocksServer(allowed_versions=accepted, username=username, password=password)
+            server = ServerHandshake(steps, authenticates=username is not None)
+            super().__init__(_ServerInbound(server, handshake_seconds), _ServerOutbound(server))
+
+
+# ---- the halves
+
+
+class _Inbound(Inbound[BytesLike, Any]):
+    """The inbound half of a client."""
+
+    name = "SOCKS.inbound"
+
+    def __init__(self, handshake: Any, seconds: float | None) -> None:
+        self._handshake, self._seconds = handshake, seconds
+        self._due: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is sent reaches the other end."""
+        return bool(self._handshake.over)
+
+    @property
+    def holds(self) -> int:
+        """Bytes of an unfinished handshake, or behind one."""
+        held: int = self._handshake.holds
+        return held
+
+    @property
+    def deadline(self) -> float | None:
+        """When the peer's part of the handshake is to be over."""
+        waits = self._handshake.wants == "read" and self._handshake.failure is None
+        return self._due if waits else None
+
+    async def start(self) -> Result[Any]:
+        """Begin."""
+        if self._seconds is not None:
+            self._due = self.now() + self._seconds
+        return self._replies()
+
+    async def on_timer(self, now: float, /) -> Result[Any]:
+        """Fail: it took too long."""
+        self._handshake.failure = StageTimeoutError(
+            f"SOCKS: the {self._handshake.peer} has not done its part of the handshake after {self._seconds:g} "
+            f"seconds. Raise handshake_seconds if it is right to be so slow"
+        )
+        raise self._handshake.failure
+
+    def process_sync(self, data: BytesLike, /) -> Result[Any]:
+        """Go on with the handshake; behind it, give the bytes."""
+        if type(data) is not bytes:
+            data = as_bytes("SOCKS", data)
+        if self._handshake.over:
+            return [data]
+        self._handshake.check()
+        if not data:
+            return ()
+        try:
+            self._handshake.feed(data)
+        except SOCKSError as error:
+            return self._failing(error)
+        return [*self._replies(), *self._news()]
+
+    async def finish(self) -> Result[Any]:
+        """End of the stream: not inside the handshake."""
+        handshake = self._handshake
+        handshake.check()
+        if handshake.over or handshake.ended or not handshake.begun:
+            return ()
+        raise handshake.fail(None)
+
+    def unread(self, outputs: Iterable[Any], /) -> Iterable[bytes] | None:
+        """Give back what came behind the handshake; a part of one cannot be."""
+        outputs = list(outputs)
+        if self._handshake.over:
+            return [*outputs, *self._handshake.take_rest()]
+        return None if outputs or self._handshake.begun else []
+
+    def close(self) -> None:
+        """Let go of siosocks."""
+        self._handshake.close()
+
+    def _news(self) -> list[Any]:
+        rest: list[Any] = self._handshake.take_rest() if self._handshake.over else []
+        return rest
+
+    def _replies(self) -> list[Any]:
+        written = self._handshake.take_written()
+        return [Reply(written)] if written else []
+
+    def _failing(self, error: SOCKSError) -> Iterator[Any]:
+        yield from self._replies()
+        raise error
+
+
+class _ServerInbound(_Inbound):
+    """The inbound half of a server."""
+
+    _gave_end = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is sent may come: it is the answer that the peer waits for."""
+        return True
+
+    @property
+    def wants_input(self) -> bool:
+        """Not between the question and its answer."""
+        return not self._handshake.asks
+
+    def poll(self) -> Result[Any]:
+        """Behind the answer, give what came already, or the end."""
+        if self._handshake.ended and not self._gave_end:
+            self._gave_end = True
+            return [END]
+        return super()._news()
+
+    def _news(self) -> list[Any]:
+        return [self._handshake.request()] if self._handshake.asks else super()._news()
+
+
+class _Outbound(Outbound[Any, bytes]):
+    """The outbound half of a client."""
+
+    name = "SOCKS.outbound"
+    holds = 0
+    keeps_outbound_state = False
+
+    def __init__(self, handshake: Any) -> None:
+        self._handshake = handshake
+
+    def process_sync(self, data: BytesLike, /) -> Result[bytes]:
+        """Let the bytes pass."""
+        self._handshake.check()
+        if not self._handshake.over:
+            raise SOCKSError("SOCKS: nothing can be sent before the handshake is over")
+        return [data if type(data) is bytes else as_bytes("SOCKS", data)]
+
+
+class _ServerOutbound(_Outbound):
+    """The outbound half of a server: the answer, then bytes."""
+
+    keeps_outbound_state = True
+
+    def process_sync(self, item: BytesLike | SOCKSReply, /) -> Result[Any]:
+        """Answer, or let the bytes pass."""
+        if self._handshake.over:
+            return super().process_sync(_bytes_only(item))
+        if not isinstance(item, SOCKSReply):
+            raise TypeError(
+                f"SOCKS sends the answer first, and not {type(item).__name__}: SOCKSReply.GRANTED, or why not, such as "
+                f"SOCKSReply.HOST_UNREACHABLE"
+            )
+        self._handshake.check()
+        if not self._handshake.asks:
+            raise SOCKSError("SOCKS: the client has not asked yet: receive the SOCKSRequest first")
+        return self._answer(item)
+
+    async def finish(self) -> Result[Any]:
+        """End: who does not answer refuses."""
+        return self._answer(SOCKSReply.FAILURE) if self._handshake.asks else ()
+
+    def _answer(self, reply: SOCKSReply) -> list[Any]:
+        self._handshake.answer(reply)
+        return [self._handshake.take_written(), *([END] if self._handshake.ended else [])]
+
+
+def _bytes_only(item: Any) -> BytesLike:
+    if isinstance(item, SOCKSReply):
+        raise SOCKSError(f"SOCKS: {item} was said already; from here on bytes pass")
+    return as_bytes("SOCKS", item)
+
+
+# ---- arguments
+
+
+_CLIENT: Final = "SOCKS('client', host='example.org', port=80)"
+_SERVER: Final = "SOCKS('server')"
+
+
+def _check_seconds(seconds: object) -> None:
+    if seconds is None:
+        return
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
+        raise ValueError(f"SOCKS(handshake_seconds={seconds!r}): must be more than 0, or None for no limit")
+
+
+def _checked_place(host: str | None, port: int | None) -> tuple[str, int]:
+    # A NUL ends a name with SOCKS 4, and a length of one byte stands before it with SOCKS 5.
+    if not isinstance(host, str) or not host.isascii() or "\0" in host or not 0 < len(host) < 256:
+        raise ValueError(f"SOCKS('client', host={host!r}): must be a name or an address, in ASCII: {_CLIENT}")
+    if not isinstance(port, int) or not 0 < port < 65536:
+        raise ValueError(f"SOCKS('client', port={port!r}): must be 1 to 65535: {_CLIENT}")
+    return host, port
+
+
+def _check_user(version: int, username: str | None, password: str | None) -> None:
+    check_choice("SOCKS", "version", version, (4, 5))
+    if version == 5:
+        _check_password(username, password)
+    elif password is not None or "\0" in (username or ""):
+        raise ValueError("SOCKS('client', version=4): the user's id has no NUL in it, and there is no password")
+
+
+def _check_password(username: str | None, password: str | None) -> None:
+    texts = [username, password]
+    if texts == [None, None]:
+        return
+    if not all(isinstance(text, str) and 0 < len(text.encode()) < 256 for text in texts):
+        raise ValueError("SOCKS: username and password go together, each of 1 to 255 bytes")
+
+
+def _checked_versions(versions: Collection[int] | None, username: str | None) -> set[int]:
+    accepted = {5} if username is not None else {4, 5}
+    if versions is None:
+        return accepted
+    given = set(versions)
+    if not given or not given <= accepted:
+        why = ", and with SOCKS 4 there are no passwords" if username is not None else ""
+        raise ValueError(f"SOCKS(versions={versions!r}): must be some of {sorted(accepted)}{why}: {_SERVER}")
+    return given
