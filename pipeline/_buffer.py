@@ -41,6 +41,7 @@ class WriteBuffer:
         size: how much there is, in bytes; 0 only if there is nothing.
         reply_size: how much of it is replies.
         handed: whether a part of the present send was taken.
+        loose: bytes of sends that are complete, behind all else; to be added to, and to `size`, by who is in a hurry.
     """
 
     def __init__(self, *, byte_wire: bool) -> None:
@@ -48,17 +49,12 @@ class WriteBuffer:
         self.handed = False
         self._byte_wire = byte_wire
         self._entries: deque[_Entry] = deque()
-        self._loose: list[bytes] = []  # of earlier sends, and behind all entries
-
-    def add_loose(self, data: bytes) -> None:
-        """Put bytes of a send that is complete behind the others."""
-        self._loose.append(data)
-        self.size += len(data)
+        self.loose: list[bytes] = []
 
     def _gather(self) -> None:
-        if self._loose:
-            data = b"".join(self._loose)
-            self._loose.clear()
+        if self.loose:
+            data = b"".join(self.loose)
+            self.loose.clear()
             self._entries.append(_Entry(data, Of.EARLIER_SEND, len(data)))
 
     def add(self, item: Any, of: Of) -> int:
@@ -72,14 +68,26 @@ class WriteBuffer:
 
     def peek(self) -> Any:
         """What is to be written: bytes on a byte wire, else a list of items."""
+        if self.loose and not self._entries:
+            return b"".join(self.loose)
         self._gather()
         items = [entry.item for entry in self._entries]
         if not self._byte_wire:
             return items
         return items[0] if len(items) == 1 else b"".join(items)
 
+    def take_loose(self) -> bytes:
+        """Take off all of it, if it is of sends that are complete; else nothing."""
+        data = b"" if self._entries else b"".join(self.loose)
+        if data:
+            self.clear()
+        return data
+
     def take(self, count: int) -> int:
         """Take off the first `count` bytes (items, where the wire is no byte stream); return the bytes of replies."""
+        if count == self.size and not self._entries:
+            self.clear()
+            return 0
         self._gather()
         before = self.reply_size
         while count > 0:
@@ -112,8 +120,8 @@ class WriteBuffer:
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
-        self._loose.clear()
+        self.loose.clear()
         self.size = self.reply_size = 0
 
     def __bool__(self) -> bool:
-        return bool(self._entries or self._loose)
+        return bool(self._entries or self.loose)

@@ -83,9 +83,9 @@ class Outgoing(Generic[ClientOut]):
         )
 
     @property
-    def outbound_stirred(self) -> bool:
-        """Whether something came into outbound, or was let go there, that nobody has looked after yet."""
-        return self._outbound.stirred
+    def buffer(self) -> WriteBuffer:
+        """What is to be written."""
+        return self._buffer
 
     @property
     def replies_full(self) -> bool:
@@ -205,10 +205,6 @@ class Outgoing(Generic[ClientOut]):
             self._outbound.owed -= replies
         if self.sending and not self._buffer and not self._outbound.holds_mine:
             self.finish_send()
-
-    def add_merged(self, data: bytes) -> None:
-        """Put what a send became into the buffer."""
-        self._buffer.add_loose(data)
 
     def add_unsent(self, data: bytes) -> None:
         """What is left of a write that was begun; the next one begins with it."""

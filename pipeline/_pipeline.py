@@ -25,12 +25,12 @@ from ._closing import close
 from ._core import WRITE_BYTES, Engine
 from ._driver import NOTHING, Driver
 from ._flow import NEED_INPUT, WOULD_WAIT, Mark, NeedInput
-from ._quick import NONE_CAME, QuickSend
+from ._quick import ALL, NONE_CAME, PAUSE, YIELD_AFTER
 from ._stage import END, End
 from ._stream import HalfCloseablePipelineStream, PipelineStream
 from ._surgery import Cut, Leftover, check_leftover, insertion, replacement
 from ._transport import Transport, Wire
-from ._writing import SHUT
+from ._writing import NOT_NOW, SHUT
 
 Received = TypeVar("Received", covariant=True, default=Any)
 Sent = TypeVar("Sent", contravariant=True, default=Any)
@@ -39,8 +39,6 @@ T = TypeVar("T")
 Piece: TypeAlias = Duplex[Any, Any, Any, Any] | Inbound[Any, Any] | Outbound[Any, Any] | Passthrough
 
 _NO_ITEMS: Final = frozenset((NeedInput, Mark, End, Waiting))
-YIELD_AFTER: Final = 1000
-"""`async for` passes through the scheduler after so many items, or as many KiB, of what one read became."""
 
 
 class PipelineOptions(TypedDict, total=False):
@@ -102,7 +100,6 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         self._late_error: Exception | None = None  # came after the items of a batch
         self._calm_since = -1  # the state of the news since when nothing was to be done but to take items
         self._patience = 0  # what may pass until the next checkpoint; see YIELD_AFTER
-        self._merged = 0  # sends since the last checkpoint that only went into the buffer
         self._lent = 0  # how much of it what is ready may use up
 
     def __repr__(self) -> str:
@@ -228,6 +225,8 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         if not self._entered:
             await self._enter()
         self._claim_receive()
+        if self._driver.merge_writes and self._engine.to_write_bytes:
+            self._driver.flush_straight()
         try:
             item = await self._read_straight()
             if item is not NOTHING:
@@ -244,8 +243,6 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     async def _read_straight(self) -> Any:
         """An item of what is read next, or NOTHING, where more is to be done than to read."""
         driver = self._driver
-        if driver.merge_writes and self._engine.to_write_bytes:
-            driver.flush_straight()
         while driver.idle and self._late_error is None and await driver.read_straight(YIELD_AFTER):
             self._lent, self._patience = YIELD_AFTER, 0
             try:
@@ -269,9 +266,20 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         return await self._receive_next()
 
     async def _receive_next(self) -> Received:
+        driver = self._driver
         if self._lent:
             self._take_patience_back()
-        if self._patience > 0 and not self._driver.idle:
+        if driver.merge_writes and self._engine.to_write_bytes:
+            driver.flush_straight()
+        if driver.idle:
+            self._claim_receive()
+            try:
+                item = await self._read_straight()
+            finally:
+                self._receiving = False
+            if item is not NOTHING:
+                return cast("Received", item)
+        elif self._patience > 0:
             item = self._take_one()
             if item is WOULD_WAIT:
                 item = await self._take_waiting()
@@ -325,7 +333,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             self._engine.fail_ready(error)
         if self._lent:
             self._take_patience_back()
-        while self._patience > 0:
+        while self._patience > 0 and not self._driver.idle:
             item = self._take_one()
             if item is NOTHING or item is WOULD_WAIT:
                 break
@@ -419,40 +427,32 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         an item that was begun to be written is finished by the next write.
         """
         driver = self._driver
-        if not driver.lane_is_open:
-            if not (self._entered and driver.open_lane()):
-                await self._with_turn(self._send_one, value)
-                return
-            if driver.merge_writes:
-                await trio.lowlevel.checkpoint_if_cancelled()
-        quick = driver.quick
-        assert quick is not None
-        if quick.keeps_state:  # what it is given cannot be taken back any more
+        if driver.checks_first:
             await trio.lowlevel.checkpoint_if_cancelled()
         try:
-            data = quick.out(value)
+            out = driver.take_lane(value)
         except BaseException as error:
-            driver.lane = SHUT
-            quick.fail(value, error)
-        pending = self._engine.to_write_bytes
-        if data is NONE_CAME:
+            driver.fail_lane(value, error)
+        if out is None:
+            return
+        if out is NOT_NOW:
+            await self._send_otherwise(value)
+        elif out is NONE_CAME:
             await self._send_nothing()
-        elif type(data) is not bytes or not data:
-            await self._send_begun(data)
-        elif driver.merge_writes and not driver.reading and pending + len(data) < WRITE_BYTES:
-            self._engine.add_merged(data)
-            self._merged += 1
-            if self._merged >= YIELD_AFTER:
-                await self._yield_between_merged()
-        elif pending:
-            await self._send_begun(data)
+        elif type(out) is not bytes or not out or self._engine.to_write_bytes:
+            await self._send_begun(out)
         else:
-            await driver.send_quickly(data)
+            await driver.send_quickly(out)
 
-    async def _yield_between_merged(self) -> None:
-        """A send that only buffers need not pass through the scheduler each time."""
-        self._merged, self._driver.lane = 0, SHUT
-        await trio.lowlevel.cancel_shielded_checkpoint()
+    async def _send_otherwise(self, value: Sent) -> None:
+        """Open the lane first, or do without."""
+        driver = self._driver
+        if not (self._entered and driver.open_lane()):
+            await self._with_turn(self._send_one, value)
+        else:
+            if driver.merge_writes:
+                await trio.lowlevel.checkpoint()
+            await self.send(value)
 
     async def send_many(self, values: Iterable[Sent]) -> None:
         """Send several items, with writes merged as if they were one step.
@@ -462,53 +462,31 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
         Cancellation: the items before the one in work are sent, or will be by the next write.
         """
-        driver = self._driver
+        driver, items = self._driver, iter(values)
         if not (driver.lane_is_open or (self._entered and driver.open_lane())):
-            await self._with_turn(self._send_all, values)
+            await self._with_turn(self._send_all, items)
             return
         await trio.lowlevel.checkpoint_if_cancelled()
-        left = iter(values)
+        assert driver.quick is not None
         try:
-            data = self._take_quickly(left)
+            out = driver.quick.fill(items)
         except Exception:
             await self._in_free_turn(self._flush)
             raise
+        if out is not ALL or not await self._write_all():
+            await self._in_free_turn(self._send_all, items, out)
+
+    async def _write_all(self) -> bool:
+        """Write what is in the buffer, unless it may be merged with more; False: somebody else's is there, too."""
+        driver, buffer = self._driver, self._engine.buffer
+        if driver.merge_writes and not driver.reading:
+            if len(buffer.loose) >= YIELD_AFTER:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            return True
+        data = buffer.take_loose()
         if data:
             await driver.send_quickly(data, of_many=True)
-        else:
-            await self._in_free_turn(self._send_all, left)
-
-    def _take_quickly(self, values: Iterator[Sent]) -> bytes | None:
-        """What all the values become; None: it is in the buffer, and the long way has to go on from there."""
-        engine, quick, parts = self._engine, self._driver.quick, list[bytes]()
-        assert quick is not None
-        size = engine.to_write_bytes
-        try:
-            for value in values:
-                data = self._out_quickly(quick, value)
-                if type(data) is bytes and data:
-                    parts.append(data)
-                    size += len(data)
-                    if size >= WRITE_BYTES:
-                        return None
-                elif data is not NONE_CAME:
-                    self._driver.lane = SHUT
-                    quick.settle(data)
-                    return None
-            if engine.to_write_bytes:
-                return None
-            done, parts = parts, []
-            return b"".join(done)
-        finally:
-            if parts:
-                engine.add_merged(b"".join(parts))
-
-    def _out_quickly(self, quick: QuickSend, value: Sent) -> Any:
-        try:
-            return quick.out(value)
-        except BaseException as error:
-            self._driver.lane = SHUT
-            quick.fail(value, error)
+        return bool(data)
 
     async def flush(self) -> None:
         """Write what was merged or replied and waits in the buffer.
@@ -572,14 +550,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     async def _send_nothing(self) -> None:
         """What was sent became nothing."""
-        driver = self._driver
-        if driver.merge_writes and not driver.reading:
-            self._merged += 1
-            if self._merged >= YIELD_AFTER:
-                await self._yield_between_merged()
-            return
-        assert driver.quick is not None
-        if not driver.quick.keeps_state:  # else it was done before
+        if not self._driver.checks_first:  # else it was done before
             await trio.lowlevel.checkpoint_if_cancelled()
         await trio.lowlevel.cancel_shielded_checkpoint()
 
@@ -592,16 +563,40 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         finally:
             self._news.pass_turn()
 
-    async def _send_all(self, values: Iterable[Sent]) -> bool:
+    async def _send_all(self, items: Iterator[Sent], out: Any = ALL) -> bool:
+        """Send all of them, once what the short way gave last is on its way."""
         try:
-            if self._engine.sending:  # the first of them is under way
-                await self._take_out(merge=True)
-            for value in values:
-                await self._pass_on(value, merge=True)
+            await self._go_on(out)
+            while await self._send_some(items):
+                pass
         except Exception:
             await self._flush()
             raise
         return await self._flush()
+
+    async def _send_some(self, items: Iterator[Sent]) -> bool:
+        """Send items as far as they go the same way; whether there may be more."""
+        quick = self._driver.free_way
+        if quick is None:
+            for item in items:
+                await self._pass_on(item, merge=True)
+                return True
+            return False
+        out = quick.fill(items)
+        await self._go_on(out)
+        return out is not ALL
+
+    async def _go_on(self, out: Any) -> None:
+        """Do what the short way left to do."""
+        driver = self._driver
+        if out is PAUSE and self._engine.to_write_bytes < WRITE_BYTES:
+            await trio.lowlevel.checkpoint()
+        elif out is PAUSE:
+            await driver.write_out()
+        elif out is not ALL:
+            assert driver.quick is not None
+            driver.quick.settle(out)
+            await self._take_out(merge=True)
 
     async def _pass_on(self, value: Sent, *, merge: bool) -> None:
         """Let one item go out, or be as if nothing had been sent, or break outbound."""
@@ -629,7 +624,10 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     async def _flush(self) -> bool:
         self._raise_unraised()
         writes = self._driver.writes
-        if self._engine.outbound_error is None:
+        if self._driver.free_way is not None:
+            if self._engine.to_write_bytes:
+                await self._driver.write_out()
+        elif self._engine.outbound_error is None:
             await self._driver.send_out(merge=False)
         return writes != self._driver.writes
 

@@ -6,12 +6,20 @@ and it gives up at the first thing out of the ordinary, leaving the rest to them
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from typing import Any, Final, NoReturn
 
-from ._core import Engine
+from ._core import WRITE_BYTES, Engine
+from ._flow import Mark
 from ._fused import NONE_CAME, Direct, Left
 from ._slot import Slot
+
+ALL: Final = Mark.NOTHING
+"""Nothing is left of the items."""
+PAUSE: Final = Mark.BLOCKED
+"""There is enough to write, or it is time for a checkpoint."""
+YIELD_AFTER: Final = 1000
+"""So many items pass without a checkpoint: of what one read became (or as many KiB of them), or merged."""
 
 
 class QuickSend:
@@ -49,6 +57,35 @@ class QuickSend:
         for slot in self._waking:
             slot.wake()
         return out
+
+    def fill(self, items: Iterator[Any]) -> Any:
+        """Put what items become into the buffer, as far as the short way leads, while `engine.outbound_idle`.
+
+        Returns:
+            ALL, PAUSE, or what the last item that was taken became: for `settle`.
+
+        Raises:
+            Exception: as `fail` does; what the items before became is in the buffer.
+        """
+        out_of, buffer = self.out, self._engine.buffer
+        size, left, add = buffer.size, YIELD_AFTER, buffer.loose.append
+        try:
+            for item in items:
+                try:
+                    out = out_of(item)
+                except BaseException as error:
+                    self.fail(item, error)
+                if type(out) is bytes and out:
+                    add(out)
+                    size += len(out)
+                elif out is not NONE_CAME:
+                    return out
+                left -= 1
+                if size >= WRITE_BYTES or not left:
+                    return PAUSE
+            return ALL
+        finally:
+            buffer.size = size
 
     def settle(self, out: Any) -> None:
         """Let the engine have the item, as after `Engine.send`, but as far on as it is.
@@ -94,4 +131,4 @@ class QuickSend:
             slot.touched = slot.tracked
 
 
-__all__ = ["NONE_CAME", "QuickSend"]
+__all__ = ["ALL", "NONE_CAME", "PAUSE", "YIELD_AFTER", "QuickSend"]

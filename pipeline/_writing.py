@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import trio
 
 from ._core import WRITE_BYTES, Engine
 from ._errors import HalfCloseError, PipelineError
-from ._flow import WOULD_WAIT, Waiting
+from ._flow import WOULD_WAIT, Mark, Waiting
 from ._news import Newsroom, briefly
-from ._quick import QuickSend
+from ._quick import YIELD_AFTER, QuickSend
 from ._transport import SocketWriter, Wire
 
 SHUT: Final = -1
 """A lane that no send may take."""
+
+NOT_NOW: Final = Mark.BLOCKED
 
 
 class Role:
@@ -67,8 +69,11 @@ class Writing:
 
     def chain_changed(self) -> None:
         """The engine has other stages than before."""
-        self.quick = QuickSend.through(self.engine) if isinstance(self.wire.writer, SocketWriter) else None
+        self.quick = quick = QuickSend.through(self.engine) if isinstance(self.wire.writer, SocketWriter) else None
         self.lane = SHUT
+        self.take_lane = _shut if quick is None else self._lane(quick)
+        # What such a chain is given cannot be taken back any more.
+        self.checks_first = quick is not None and quick.keeps_state
 
     def has_wire(self) -> Role:
         """Hold the wire; only for a task which saw that `writing` is False."""
@@ -146,18 +151,64 @@ class Writing:
     # ---- sends; the caller has its turn
 
     def open_lane(self) -> bool:
-        """Whether the next send may go the short way; it may until something happens (see `lane_is_open`)."""
+        """Whether the next send may go the short way; it may until something happens."""
         self.kept_rest = False
-        busy = self.news.turn_taken or self.news.closed or self.writing or self.unraised
-        if self.quick is None or busy or not self.engine.outbound_idle:
+        if self.news.turn_taken or self.news.closed or self.free_way is None:
             return False
         self.lane = self.news.changes
         return True
 
     @property
     def lane_is_open(self) -> bool:
-        """Whether nothing has happened since `open_lane` said so: no role taken, no turn, no reply given."""
-        return self.lane == self.news.changes and not self.engine.outbound_stirred
+        """Whether nothing has happened since `open_lane` said so: no role was taken, no turn, and no reply given."""
+        return self.lane == self.news.changes
+
+    @property
+    def free_way(self) -> QuickSend | None:
+        """The short way, where nothing is on it; the task which has the turn may take it up to its next wait."""
+        return None if self.writing or self.unraised or not self.engine.outbound_idle else self.quick
+
+    def _lane(self, quick: QuickSend) -> Callable[[Any], Any]:
+        """What sends an item the short way, as far as that leads; a closure, as each item goes through here.
+
+        Returns of the closure:
+            None: the item waits in the buffer, and that is all. NOT_NOW: the lane is shut, and nothing was done. Else
+            what the item became at the wire, or what `quick.settle` understands.
+
+        It raises what is for `fail_lane`.
+        """
+        news, out_of, buffer, loose = self.news, quick.out, self.engine.buffer, self.engine.buffer.loose
+
+        def take(item: Any) -> Any:
+            return out_of(item) if self.lane == news.changes else NOT_NOW
+
+        def merge(item: Any) -> Any:
+            if self.lane != news.changes:
+                return NOT_NOW
+            out = out_of(item)
+            if type(out) is not bytes or self.reading:
+                return out
+            size = buffer.size + len(out)
+            if size >= WRITE_BYTES:
+                return out
+            loose.append(out)
+            buffer.size = size
+            if not len(loose) % YIELD_AFTER:
+                self.lane = SHUT
+            return None
+
+        return merge if self.merge_writes else take
+
+    def fail_lane(self, item: Any, error: BaseException) -> NoReturn:
+        """Raise what `take_lane` raised."""
+        assert self.quick is not None
+        self.lane = SHUT
+        self.quick.fail(item, error)
+
+    async def write_out(self) -> None:
+        """Write what is in the buffer; the way is free."""
+        with self.has_wire():
+            await self._write()
 
     async def send_quickly(self, data: bytes, *, of_many: bool = False) -> None:
         """Write what a send became at once; what the socket does not take now is written by the long way.
@@ -246,6 +297,10 @@ class Writing:
                 await self.wire.writer.send_eof()
             except HalfCloseError as error:
                 self.half_close_error = error
+
+
+def _shut(_item: Any) -> Any:
+    return NOT_NOW
 
 
 async def through(call: Callable[[], Any]) -> Any:

@@ -225,6 +225,7 @@ class OutboundFramer(Outbound[BytesLike, bytes]):
 
     keeps_outbound_state = False
     holds = 0
+    only_items = True
     framer: ClassVar[str]
     unit: ClassVar[str] = "frame"
     """How messages call what is written."""

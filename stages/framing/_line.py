@@ -7,6 +7,7 @@ message that we never saw.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from pipeline import CorruptFrameError, Result
@@ -18,6 +19,7 @@ __all__ = ["LineFramer"]
 
 Ending: TypeAlias = Literal["any", "lf", "crlf"]
 _DEFAULT_BYTES = 65536
+LF, CR = b"\n\r"  # as numbers: they are found in bytes eight times as fast as bytes are
 
 
 class LineFramer(Framer):
@@ -71,10 +73,10 @@ class LineInbound(InboundFramer):
         self._mark = b"\r\n" if ending == "crlf" else b"\n"
 
     def _may_complete(self, data: bytes) -> bool:
-        if b"\n" in data or len(self._tail) + len(data) > self._max_bytes:
+        if LF in data or len(self._tail) + len(data) > self._max_bytes:
             return True
         # With "crlf" a CR is half of an ending, or an error as soon as the next byte is there.
-        return self._ending == "crlf" and (b"\r" in data or self._tail.endswith(b"\r"))
+        return self._ending == "crlf" and (CR in data or self._tail.endswith(b"\r"))
 
     def _cut(self, data: bytes) -> Result[bytes]:
         if self._skipping:
@@ -84,14 +86,14 @@ class LineInbound(InboundFramer):
         if (
             lines is None
             or not all_fit(lines, data, at, b"\n", self._max_bytes)
-            or (self._ending == "crlf" and b"\r" in data[at:-1])
+            or (self._ending == "crlf" and CR in data[at:-1])
         ):
             return self._carefully(data)
         return self._gives(lines, data, at)
 
     def _lines_of(self, data: bytes) -> list[bytes] | None:
         """The lines of `data`, which ends in LF or is empty; None: with "crlf", something is wrong with it."""
-        if b"\r" not in data:
+        if CR not in data:
             if self._ending == "crlf" and data:
                 return None
             return data.splitlines(keepends=True) if self._keep_ends else data.split(b"\n")[:-1]
@@ -162,7 +164,10 @@ class LineOutbound(OutboundFramer):
         self._max_bytes, self._ending, self._keep_ends = max_bytes, ending, keep_ends
         self._mark = b"\r\n" if ending == "crlf" else b"\n"
 
-    def process_sync(self, line: BytesLike, /) -> Result[bytes]:
+        if not keep_ends:
+            self.process_one = self._quick_one()  # type: ignore[method-assign]
+
+    def process_one(self, line: BytesLike, /) -> bytes:
         """Add the ending to a line; with `keep_ends`, see to it that it is there.
 
         Raises:
@@ -171,16 +176,23 @@ class LineOutbound(OutboundFramer):
         """
         if type(line) is not bytes:
             line = as_bytes("LineFramer", line)
-        written = line
-        if self._keep_ends:
-            line = self._without_ending(line)
-        else:
-            written = line + self._mark
-        if b"\n" in line or b"\r" in line:
-            self._refuse_ending(line)
-        if len(line) > self._max_bytes:
-            self._refuse_long(len(line))
-        return [written]
+        payload = self._without_ending(line) if self._keep_ends else line
+        if LF in payload or (CR in payload and self._ending != "lf"):
+            self._refuse_ending(payload)
+        if len(payload) > self._max_bytes:
+            self._refuse_long(len(payload))
+        return line if self._keep_ends else line + self._mark
+
+    def _quick_one(self) -> Callable[[BytesLike], bytes]:
+        """`process_one` for lines that have nothing to look at twice."""
+        max_bytes, mark, carefully = self._max_bytes, self._mark, type(self).process_one
+
+        def process_one(line: BytesLike) -> bytes:
+            if type(line) is bytes and LF not in line and CR not in line and len(line) <= max_bytes:
+                return line + mark
+            return carefully(self, line)
+
+        return process_one
 
     def _without_ending(self, line: bytes) -> bytes:
         if not line.endswith(self._mark):

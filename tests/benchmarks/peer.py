@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 import trio
 
-from pipeline import Codec, Inbound, Outbound, Pipeline, open_tcp_pipeline, serve_tcp
-from stages import JSONCodec, LineFramer, Tap
+from pipeline import Duplex, Inbound, Pipeline, open_tcp_pipeline, serve_tcp
+from stages import JSONCodec, LineFramer, Map, Tap
 
 HOST = "127.0.0.1"
 
@@ -33,8 +33,20 @@ class Record(msgspec.Struct):
 class Same(Inbound[Any, Any]):
     """Passes each item on."""
 
+    def process_one(self, item: Any, /) -> Any:
+        return item
+
+
+class SameInList(Inbound[Any, Any]):
+    """The same, as a stage that could give any number of results."""
+
     def process_sync(self, item: Any, /) -> list[Any]:
         return [item]
+
+
+def same(item: Any) -> Any:
+    """The same, for `Map`."""
+    return item
 
 
 class SameAsync(Inbound[Any, Any]):
@@ -77,6 +89,14 @@ def typed(consumer: Consumer) -> Any:
 
 def plus4(consumer: Consumer) -> Any:
     return untyped(consumer) | Same() | Same() | Same() | Same()
+
+
+def plus4_list(consumer: Consumer) -> Any:
+    return untyped(consumer) | SameInList() | SameInList() | SameInList() | SameInList()
+
+
+def plus4_map(consumer: Consumer) -> Any:
+    return untyped(consumer) | Map(inbound=same) | Map(inbound=same) | Map(inbound=same) | Map(inbound=same)
 
 
 def plus4_async(consumer: Consumer) -> Any:
@@ -122,23 +142,13 @@ class Message:
     data: str
 
 
-class MessageDecoder(Inbound[bytes, Message]):
-    def process_sync(self, item: bytes, /) -> list[Message]:
-        type_, _, data = item.decode().partition(":")
-        return [Message(type_, data)]
+def decode(line: bytes) -> Message:
+    type_, _, data = line.decode().partition(":")
+    return Message(type_, data)
 
 
-class MessageEncoder(Outbound[Message, bytes]):
-    keeps_outbound_state = False
-
-    def process_sync(self, item: Message, /) -> list[bytes]:
-        return [f"{item.type}:{item.data}".encode()]
-
-
-class MessageCodec(Codec[bytes, Message]):
-    def __init__(self) -> None:
-        self.inbound = MessageDecoder()
-        self.outbound = MessageEncoder()
+def encode(message: Message) -> bytes:
+    return f"{message.type}:{message.data}".encode()
 
 
 def reply_to(message: Message) -> Message:
@@ -151,13 +161,25 @@ def reply_to(message: Message) -> Message:
             return Message("ERROR", f"unknown type {unknown}")
 
 
+def make_messages() -> Duplex[Any, Message, Message, bytes]:
+    """The chain of one connection."""
+    return LineFramer(ending="lf") | Map(inbound=decode, outbound=encode)
+
+
 async def answer(pipeline: Pipeline[Message, Message]) -> None:
     async for message in pipeline:
         await pipeline.send(reply_to(message))
 
 
-async def echo(*, merge_writes: bool = False) -> None:
-    serve = partial(serve_tcp, answer, 0, lambda: LineFramer(ending="lf") | MessageCodec(), host=HOST)
+async def answer_batches(pipeline: Pipeline[Message, Message]) -> None:
+    async for batch in pipeline.batches():
+        await pipeline.send_many(map(reply_to, batch))
+
+
+async def echo(
+    handler: Callable[[Pipeline[Message, Message]], Awaitable[None]] = answer, *, merge_writes: bool = False
+) -> None:
+    serve = partial(serve_tcp, handler, 0, make_messages, host=HOST)
     async with trio.open_nursery() as nursery:
         (listener,) = await nursery.start(partial(serve, merge_writes=merge_writes))
         print(listener.socket.getsockname()[1], flush=True)
@@ -168,7 +190,10 @@ SYSTEMS: dict[str, dict[str, Callable[..., Awaitable[None]]]] = {
     "msgspec": {"ingest": partial(ingest, typed)},
     "batches": {"ingest": ingest_batches},
     "merged": {"echo": partial(echo, merge_writes=True)},
+    "merged-batches": {"echo": partial(echo, answer_batches, merge_writes=True)},
     "plus4": {"ingest": partial(ingest, plus4)},
+    "plus4-list": {"ingest": partial(ingest, plus4_list)},
+    "plus4-map": {"ingest": partial(ingest, plus4_map)},
     "plus4-async": {"ingest": partial(ingest, plus4_async)},
 }
 

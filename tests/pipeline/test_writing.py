@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -329,3 +331,119 @@ async def test_a_send_while_another_task_writes_waits_its_turn() -> None:
         lines = bytes(received).split(b"\n")
         assert {b"first", b"a" * 8_000_000, b"b" * 8_000_000, b"c", b""} == set(lines)
         assert 5 == len(lines)
+
+
+class Odd(Outbound[bytes, bytes]):
+    """Twice what begins with "2", nothing for what begins with "0"; refuses "bad"."""
+
+    keeps_outbound_state = False
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        if item == b"bad":
+            raise ValueError("bad item")
+        return [item] * (item[0] - 48 if item[:1] in (b"0", b"2") else 1)
+
+
+async def all_of(stream: trio.abc.ReceiveStream, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        data += await stream.receive_some()
+    return data
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("merge_writes", [False, True])
+async def test_many_items_go_out_in_order_however_they_go(*, merge_writes: bool) -> None:
+    """More than fit into a write, more than pass without a checkpoint, and such as become none or two."""
+    rng = random.Random(5)
+    items = [rng.choice([b"0", b"1", b"2"]) + b"%d," % rng.randrange(10 ** rng.randrange(1, 9)) for _ in range(9000)]
+    items[4000:4000] = [b"1" + b"x" * 70_000 + b","] * 3
+    expected = b"".join(item * (item[0] - 48) for item in items)
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, Odd(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+
+        @nursery.start_soon
+        async def send() -> None:
+            await pipeline.send_many(items)
+            await pipeline.flush()
+
+        assert expected == await all_of(there, len(expected))
+
+
+@pytest.mark.real_time
+async def test_many_items_let_others_run_at_least_once_per_thousand() -> None:
+    async with tcp_pair() as (here, _there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+        turns = 0
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def count_turns() -> None:
+                nonlocal turns
+                while True:
+                    await trio.lowlevel.checkpoint()
+                    turns += 1
+
+            await pipeline.send_many(b"x" for _ in range(10_000))
+            nursery.cancel_scope.cancel()
+        assert turns >= 7
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("merge_writes", [False, True])
+async def test_many_items_one_of_which_is_refused(*, merge_writes: bool) -> None:
+    """Those before it go out, as do those before an error of where the items come from, and sending goes on."""
+
+    def broken() -> Iterator[bytes]:
+        yield b"1d"
+        raise LookupError("no more")
+
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, Odd(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
+    ):
+        with pytest.raises(ValueError, match="bad item") as caught:
+            await pipeline.send_many([b"1a", b"1b", b"bad", b"1c"])
+        assert ["in outbound stage Odd (stage 1 of 1 of Odd()), process(), item: b'bad'"] == caught.value.__notes__
+        with pytest.raises(LookupError, match="no more") as caught_elsewhere:
+            await pipeline.send_many(broken())
+        assert not hasattr(caught_elsewhere.value, "__notes__")
+        await pipeline.send_many([b"1e"])
+        await pipeline.flush()
+        assert b"1a1b1d1e" == await all_of(there, 8)
+
+
+@pytest.mark.real_time
+async def test_many_merged_items_wait_until_somebody_would_wait() -> None:
+    """Nothing is written before; with a receive that waits already, they go out at once."""
+    async with tcp_pair() as (here, there):
+        pipeline = Pipeline(here, Join(), merge_writes=True, close_seconds=0.05)
+        await pipeline.send_many([b"first"])  # it enters, and cannot know yet whether anybody waits
+        async with pipeline:
+            await all_of(there, 6)
+            await pipeline.send_many([b"a", b"b"])
+            with trio.move_on_after(0.01) as nothing_came:
+                await there.receive_some()
+            assert nothing_came.cancelled_caught
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pipeline.receive)
+                assert b"a\nb\n" == await there.receive_some()
+                await pipeline.send_many([b"c"])
+                assert b"c\n" == await there.receive_some()
+                nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real_time
+async def test_many_items_that_are_cancelled_go_out_with_the_next_write() -> None:
+    """Those which were taken; none is cut, and none is doubled."""
+    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+        await pipeline.send(b"0")
+        size = await clog(here)
+        with trio.move_on_after(0.01) as scope:
+            await pipeline.send_many([b"a", b"b"])
+        assert scope.cancelled_caught
+        await all_of(there, 2 + size)
+        await pipeline.send(b"c")
+        assert b"a\nb\nc\n" == await all_of(there, 6)
