@@ -228,8 +228,8 @@ class ServerHandshake(Handshake):
         try:
             super().feed(data)
         except SOCKSError:
-            if not self._wrote_now and self.turns == (0 if self._version == 4 else self._last_turn):
-                self._written += b"\0\x5b" + bytes(6) if self._version == 4 else self._refusal_5()
+            if not self._wrote_now:
+                self._written += self._refusal()
             raise
 
     def request(self) -> SOCKSRequest:
@@ -247,9 +247,14 @@ class ServerHandshake(Handshake):
             self._written = self._written[:1] + bytes([reply.value]) + self._written[2:]
         self.wants, self.ended = "", True
 
-    def _refusal_5(self) -> bytes:
-        unknown_type = len(self.heard) > 3 and self.heard[3] not in (1, 3, 4)
-        return bytes([5, 8 if unknown_type else 1, 0, 1]) + bytes(6)
+    def _refusal(self) -> bytes:
+        """What the protocol has to say where siosocks says nothing."""
+        if self._version == 4:
+            return b"\0\x5b" + bytes(6)
+        if self.turns == self._last_turn:
+            unknown_type = len(self.heard) > 3 and self.heard[3] not in (1, 3, 4)
+            return bytes([5, 8 if unknown_type else 1, 0, 1]) + bytes(6)
+        return b"\1\1" if self.turns else b""  # of the password; before that no version is agreed on
 
 
 def siosocks_protocol() -> Any:

@@ -12,7 +12,7 @@ import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as some
 
-from pipeline import END, Pipeline, Reply, StageTimeoutError, SurgeryError, pump
+from pipeline import END, Pipeline, Reply, StageTimeoutError, SurgeryError, open_attended, pump
 from pipeline.testing import Harness, check_linear, pipeline_pair
 from stages import SOCKS, LineFramer, Meter, Rechunk, SOCKSError, SOCKSReply, SOCKSRequest
 
@@ -314,6 +314,27 @@ def test_both_roles_understand_each_other_however_it_is_cut(options: dict[str, A
     assert b"hello" == b"".join(asked.received[1:])
     assert b"welcome" == b"".join(asking.received)
     assert asked.received[0].host == "example.org"
+
+
+async def test_the_end_of_a_client_that_only_asked_comes_behind_the_answer() -> None:
+    for reply, early in ((SOCKSReply.GRANTED, [b"all I say"]), (SOCKSReply.FAILURE, [])):
+        peer, ours = trio.testing.memory_stream_pair()
+        async with Pipeline[Any, Any](ours, server()) as pipeline:
+            await peer.send_all(ASK_4A + b"all I say")
+            await peer.send_eof()
+            await accept(pipeline, reply)
+            assert early == [item async for item in pipeline]
+
+
+async def test_one_task_may_receive_while_another_one_answers() -> None:
+    async with pipeline_pair(Meter(), server()) as (peer, pipeline), open_attended(pipeline) as attended:
+        await peer.send(ASK_4A + b"early")
+        assert isinstance(await attended.receive(), SOCKSRequest)
+        await trio.sleep(1)
+        await attended.send(SOCKSReply.GRANTED)
+        assert b"early" == await attended.receive()
+        await peer.send(b"later")
+        assert b"later" == await attended.receive()
 
 
 # ---- changing the chain

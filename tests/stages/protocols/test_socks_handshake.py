@@ -157,7 +157,8 @@ def test_a_server_refuses_with_the_reason(reply: SOCKSReply) -> None:
     [
         (server(), b"\5\1\1", "No acceptible auth method", b"\5\xff"),
         (server(login=True), b"\5\1\2\1\3Ada\4wild", "Wrong username or password", b"\5\2\1\1"),
-        (server(login=True), b"\5\1\2\7", "Username/password auth version 0x07 not supported", b"\5\2"),
+        (server(login=True), b"\5\1\2\7", "Username/password auth version 0x07 not supported", b"\5\2\1\1"),
+        (server(login=True), b"\5\1\2\1\1\xff\1x", "'utf-8' codec", b"\5\2\1\1"),
         (server(), b"\5\1\0\5\2\0\1" + bytes(6), "Socks command 0x02 is not supported", b"\5\0\5\7\0\1" + bytes(6)),
         (server(), b"\5\1\0\5\1\0\x09", "Unknown address type 0x09", b"\5\0\5\x08\0\1" + bytes(6)),
         (server(), b"\5\1\0\5\1\0\3\1\xff\0\1", "'utf-8' codec", b"\5\0\5\1\0\1" + bytes(6)),
