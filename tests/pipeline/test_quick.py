@@ -289,3 +289,10 @@ def test_whoever_waits_for_input_is_told_if_there_is_something() -> None:
     assert b"y" == send(quick, b"y")
     assert ["news"] == news
     assert [b"y"] == taken(engine)
+
+
+def test_an_interrupt_where_there_is_no_stage_is_raised_as_it_is() -> None:
+    quick = QuickSend(ready(inbound(lambda item: [item])))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        quick.fail(b"x", KeyboardInterrupt())
+    assert not hasattr(caught.value, "__notes__")

@@ -447,3 +447,54 @@ async def test_many_items_that_are_cancelled_go_out_with_the_next_write() -> Non
         await all_of(there, 2 + size)
         await pipeline.send(b"c")
         assert b"a\nb\nc\n" == await all_of(there, 6)
+
+
+@pytest.mark.real_time
+async def test_a_receive_leaves_merged_bytes_to_the_task_that_writes_them() -> None:
+    """Another task flushes, and waits for room; the receive reads, and nothing is written twice."""
+    async with tcp_pair() as (here, there), Pipeline(here, Lines(), merge_writes=True, close_seconds=0.05) as pipeline:
+        size = await clog(here)
+        await pipeline.send(b"merged")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.flush)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await there.send_all(b"in\n")
+            assert b"in" == await pipeline.receive()
+            assert b"merged\n" == (await all_of(there, size + 7))[size:]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("merge_writes", [False, True])
+async def test_a_stage_that_refuses_one_of_several_sends(*, merge_writes: bool) -> None:
+    """Over a socket: its error comes with a note, and it is as if that one had not been sent."""
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, Odd(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
+    ):
+        await pipeline.send(b"1a")
+        with pytest.raises(ValueError, match="bad item") as caught:
+            await pipeline.send(b"bad")
+        assert ["in outbound stage Odd (stage 1 of 1 of Odd()), process(), item: b'bad'"] == caught.value.__notes__
+        await pipeline.send(b"1b")
+        await pipeline.flush()
+        assert b"1a1b" == await all_of(there, 4)
+
+
+@pytest.mark.real_time
+async def test_small_batches_that_are_merged_let_others_run() -> None:
+    """Nothing is ever written, so the number of items decides."""
+    async with tcp_pair() as (here, _there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+        turns = 0
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def count_turns() -> None:
+                nonlocal turns
+                while True:
+                    await trio.lowlevel.checkpoint()
+                    turns += 1
+
+            for _ in range(3000):
+                await pipeline.send_many([b"x"])
+            nursery.cancel_scope.cancel()
+        assert turns >= 3
