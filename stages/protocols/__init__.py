@@ -6,6 +6,8 @@ from ._generator import FromGenerator
 from ._http1 import HTTP1
 from ._http2 import HTTP2
 from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
+from ._irc import IRC
+from ._irc_message import IRCMessage
 from ._lsp import LSP
 from ._rpc_messages import RPCError, RPCMessage, RPCNotification, RPCRequest, RPCResponse
 from ._smtp import SMTPClient
@@ -17,10 +19,12 @@ from .sansio import SansIO
 __all__ = [
     "HTTP1",
     "HTTP2",
+    "IRC",
     "LSP",
     "SOCKS",
     "FromGenerator",
     "HTTP2Item",
+    "IRCMessage",
     "RPCError",
     "RPCMessage",
     "RPCNotification",

@@ -19,6 +19,7 @@ from pipeline import Duplex, Inbound, Outbound, Pipeline, Reply, inbound
 from stages import (
     HTTP1,
     HTTP2,
+    IRC,
     LSP,
     SOCKS,
     TLS,
@@ -36,6 +37,7 @@ from stages import (
     HTTP2Item,
     IdleTimeout,
     Intercept,
+    IRCMessage,
     JSONCodec,
     JSONDecoder,
     JSONEncoder,
@@ -250,3 +252,10 @@ def lsp_is_messages_both_ways(stream: trio.abc.Stream) -> None:
     assert_type(Pipeline(stream, chain), Pipeline[RPCMessage, RPCMessage])
     assert_type(LSP.reply_key(RPCResponse(1)), int | str | None)
     assert_type(RPCRequest("shutdown").error(-32601, "no"), RPCError)
+
+
+def irc_is_messages_both_ways(stream: trio.abc.Stream) -> None:
+    chain = LineFramer(ending="crlf") | IRC(encoding="cp1252")
+    assert_type(Pipeline(stream, chain), Pipeline[IRCMessage, IRCMessage])
+    assert_type(IRCMessage("JOIN", "#chat").params, tuple[str, ...])
+    assert_type(IRCMessage("JOIN", "#chat").nick, str | None)
