@@ -155,7 +155,13 @@ class Flow(Stock):
         for slot in self._single:
             if slot.results is not None and length_hint(slot.results, 1):
                 return False
-        return not self.stirred and self.quiet
+        self._lower_top()
+        return not self.stirred and self._top < len(self._single) and self.quiet
+
+    def _lower_top(self) -> None:
+        """Take note that nothing is left to do at the furthest stages."""
+        while self._top and self.slots[self._top].idle:
+            self._top -= 1
 
     def take_in(self, item: Any) -> Iterator[Any]:
         """Do what `put` and the next `advance` do, where the flow is steady and idle.

@@ -11,7 +11,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, outbound
+from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
 from pipeline._fused import MAX_BYTES, NONE_CAME, Direct, Left
 from stages import Filter, JSONCodec, LineFramer, Map, Tap
 
@@ -469,6 +469,17 @@ def test_random_reads_are_the_same_however_much_patience_there_is() -> None:
 
 
 # ---- on a pipeline
+
+
+async def test_what_waits_behind_several_stages_comes_before_the_next_read() -> None:
+    def twice(which: bytes) -> Any:
+        return inbound(lambda line: [line] * (1 + (line == which)))
+
+    async with tcp_pair() as (near, far), Pipeline(near, LineFramer() | twice(b"b") | twice(b"c")) as pipeline:
+        await far.send_all(b"a\nb\nc\n")
+        assert [b"a", b"b", b"b", b"c"] == [await anext(pipeline) for _ in range(4)]
+        await far.send_all(b"d\n")
+        assert [b"c", b"d"] == [await anext(pipeline) for _ in range(2)]
 
 
 async def test_a_first_stage_that_fails_on_what_was_read_breaks_inbound() -> None:
