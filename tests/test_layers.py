@@ -53,6 +53,7 @@ WAITING_STAGES: set[str] = set()
 
 # Each extra is imported only where it serves.
 EXTRAS = {
+    "fcgiproto": ["stages/protocols/"],
     "h11": ["stages/protocols/"],
     "h2": ["stages/protocols/"],
     "msgspec": ["stages/codecs/"],

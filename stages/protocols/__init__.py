@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._fastcgi import FastCGI
+from ._fastcgi_items import FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGIItem, FastCGILog
 from ._generator import FromGenerator
 from ._http1 import HTTP1
 from ._http2 import HTTP2
@@ -22,6 +24,12 @@ __all__ = [
     "IRC",
     "LSP",
     "SOCKS",
+    "FastCGI",
+    "FastCGIData",
+    "FastCGIEnd",
+    "FastCGIHeaders",
+    "FastCGIItem",
+    "FastCGILog",
     "FromGenerator",
     "HTTP2Item",
     "IRCMessage",

@@ -1,0 +1,558 @@
+"""FastCGI, the application's side: canned records in, events out, and the reverse."""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+import fcgiproto
+import pytest
+import trio
+import trio.lowlevel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline import END, NEED_INPUT, Engine, Pipeline, open_streams
+from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
+from stages import FastCGI, FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGILog, Map
+from tests.stages.framing.driving import random_pieces
+from tests.stages.protocols.fastcgi_peer import (
+    AUTHORIZER,
+    FILTER,
+    begin,
+    params,
+    record,
+    records,
+    request,
+    stdin,
+    told,
+)
+
+HEAD = b"Status: 200 OK\r\nContent-Type: text/plain\r\n\r\n"
+ALL = (1, 2, 3)
+
+
+def headers(request_id: int = 1) -> FastCGIHeaders:
+    return FastCGIHeaders(request_id, [("Content-Type", "text/plain")])
+
+
+def ended(request_id: int = 1, app_status: int = 0, protocol_status: int = 0) -> list[tuple[Any, ...]]:
+    end = ("EndRequest", request_id, protocol_status, app_status)
+    return [end] if protocol_status else [("Stdout", request_id, b""), end]
+
+
+def written(harness: Harness, *items: Any) -> list[tuple[Any, ...]]:
+    """The records that items become."""
+    return records(b"".join(harness.send(*items)))
+
+
+def replied(harness: Harness) -> list[tuple[Any, ...]]:
+    return records(b"".join(harness.replies))
+
+
+# ---- requests
+
+WHOLE = [
+    (request(), [("Begin", 1, {}), ("Data", 1, b"")]),
+    (request(7, b"body", A="1"), [("Begin", 7, {"A": "1"}), ("Data", 7, b"body"), ("Data", 7, b"")]),
+    (
+        begin() + begin(2) + params(2) + params() + stdin(b"two", b"", request_id=2) + stdin(b"one", b""),
+        [
+            ("Begin", 2, {}),
+            ("Begin", 1, {}),
+            ("Data", 2, b"two"),
+            ("Data", 2, b""),
+            ("Data", 1, b"one"),
+            ("Data", 1, b""),
+        ],
+    ),
+    (begin() + params() + stdin(b"x") + record(2, 1), [("Begin", 1, {}), ("Data", 1, b"x"), ("Abort", 1, None)]),
+    (begin(role=AUTHORIZER) + params(A="1") + stdin(b""), [("Begin", 1, {"A": "1"})]),
+    (
+        begin(role=FILTER) + params() + stdin(b"x", b"") + record(8, 1, b"file") + record(8, 1),
+        [
+            ("Begin", 1, {}),
+            ("Data", 1, b"x"),
+            ("Data", 1, b""),
+            ("SecondaryData", 1, b"file"),
+            ("SecondaryData", 1, b""),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("wire", "events"), WHOLE, ids=range(len(WHOLE)))
+def test_requests_come_out_however_they_are_cut(wire: bytes, events: list[Any]) -> None:
+    """At every place, and byte by byte."""
+    ways = [[wire[:cut], wire[cut:]] for cut in range(1, len(wire))]
+    for pieces in [[wire], [wire[at : at + 1] for at in range(len(wire))], *ways]:
+        harness = Harness(FastCGI(roles=ALL))
+        assert events == told(harness.receive(*pieces))
+        assert 0 == harness.finish().__len__()
+
+
+def test_a_request_tells_its_role_and_whether_the_connection_is_kept() -> None:
+    for keep in (True, False):
+        (event,) = Harness(FastCGI()).receive(begin(keep=keep) + params())
+        assert (fcgiproto.FCGI_RESPONDER, keep) == (event.role, bool(event.keep_connection))
+
+
+def test_parameters_may_be_long_empty_and_no_utf8() -> None:
+    """A name or a value of more than 127 bytes has a length of four; what is no UTF-8 comes as from `os.fsdecode`."""
+    content = (
+        b"\x04\x03PATH\xff/x" + b"\x05\x00EMPTY" + b"\x00\x00" + b"\x80\0\0\xc8\x80\0\1\0" + b"N" * 200 + b"V" * 256
+    )
+    harness = Harness(FastCGI())
+    (event,) = harness.receive(begin() + record(4, 1, content[:30]) + record(4, 1, content[30:]) + record(4, 1))
+    assert {"PATH": "\udcff/x", "EMPTY": "", "": "", "N" * 200: "V" * 256} == event.params
+
+
+def test_a_record_is_held_until_it_is_whole() -> None:
+    stage = FastCGI()
+    harness = Harness(stage)
+    harness.receive(begin()[:5])
+    held = stage.inbound.holds
+    harness.receive(begin()[5:])
+    assert (5, 0) == (held, stage.inbound.holds)
+
+
+# ---- responses
+
+
+def test_a_response_is_headers_data_and_the_end() -> None:
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    items = [headers(), FastCGIData(1, b"hello"), FastCGIData(1, bytearray(b" world")), FastCGIEnd(1, app_status=3)]
+    assert [("Stdout", 1, HEAD), ("Stdout", 1, b"hello"), ("Stdout", 1, b" world"), *ended(app_status=3)] == written(
+        harness, *items
+    )
+
+
+@pytest.mark.parametrize(
+    ("item", "head"),
+    [
+        (FastCGIHeaders(1), b"Status: 200 OK\r\n\r\n"),
+        (FastCGIHeaders(1, status=404), b"Status: 404 Not Found\r\n\r\n"),
+        (FastCGIHeaders(1, [(b"X-\xff", "\xe9")], 799), b"Status: 799\r\nX-\xff: \xe9\r\n\r\n"),
+    ],
+)
+def test_headers_are_those_of_cgi(item: FastCGIHeaders, head: bytes) -> None:
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    assert [("Stdout", 1, head)] == written(harness, item)
+
+
+@pytest.mark.parametrize("item", [("X", "a\r\nSet-Cookie: b"), ("X\n", "a"), (b"X", b"a\0")])
+def test_headers_that_would_be_two_are_refused(item: Any) -> None:
+    """Nothing is written, and a right one can be sent."""
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    with pytest.raises(ValueError, match="a header with a line break or a zero byte"):
+        harness.send(FastCGIHeaders(1, [item]))
+    assert [("Stdout", 1, HEAD)] == written(harness, headers())
+
+
+@pytest.mark.parametrize("kind", [FastCGIData, FastCGILog])
+@pytest.mark.parametrize("size", [0, 1, 65528, 65529, 200_000])
+def test_data_of_any_size_can_be_sent(kind: Any, size: int) -> None:
+    """In as many records as it takes; none is no end."""
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    data = random.Random(size).randbytes(size)
+    sent = written(harness, kind(1, data))
+    assert data == b"".join(content for _, _, content in sent)
+    assert {"Stdout" if kind is FastCGIData else "Stderr"} >= {name for name, _, _ in sent}
+    assert 1 >= len(harness.sent)
+
+
+def test_a_response_may_begin_and_end_before_the_body_is_there() -> None:
+    """What still comes of it is nobody's; then the number may be used again."""
+    harness = Harness(FastCGI())
+    harness.receive(begin() + params() + stdin(b"one"))
+    assert [("Stdout", 1, HEAD), *ended()] == written(harness, headers(), FastCGIEnd(1))
+    late = stdin(b"two", b"") + record(4, 1) + record(8, 1, b"x") + record(2, 1)
+    assert [("Begin", 1, {"A": "2"}), ("Data", 1, b"")] == told(harness.receive(late + request(A="2")))
+    assert ended() == written(harness, FastCGIEnd(1))
+
+
+@pytest.mark.parametrize(
+    ("items", "match"),
+    [
+        ([FastCGIEnd(2)], "request 2 is over, or was never there"),
+        ([headers(3)], "request 3 is over, or was never there"),
+        ([FastCGIEnd(1), FastCGIEnd(1)], "request 1 is over, or was never there"),
+        ([headers(), headers()], "headers of request 1 behind its headers or its data"),
+        ([FastCGIData(1, b""), headers()], "headers of request 1 behind its headers or its data"),
+    ],
+)
+def test_what_cannot_be_sent_now_is_refused(items: list[Any], match: str) -> None:
+    """Others go on."""
+    harness = Harness(FastCGI())
+    harness.receive(request() + begin(3) + request(4))
+    with pytest.raises(fcgiproto.ProtocolError, match=match):
+        harness.send(*items)
+    assert ended(4) == written(harness, FastCGIEnd(4))
+
+
+@pytest.mark.parametrize("item", [b"data", FastCGIData(1, "text"), FastCGIEnd(1, -1), FastCGIEnd(1, 1 << 32)])  # type: ignore[arg-type]
+def test_what_is_no_item_is_refused(item: Any) -> None:
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    with pytest.raises((TypeError, ValueError), match="FastCGI"):
+        harness.send(item)
+    assert ended() == written(harness, FastCGIEnd(1))
+
+
+# ---- the connection
+
+
+def started_engine(wire: bytes) -> Engine[Any, Any]:
+    engine: Engine[Any, Any] = Engine(FastCGI(), byte_wire=True)
+    engine.start()
+    engine.feed(wire)
+    return engine
+
+
+def sent_by(engine: Engine[Any, Any], item: Any) -> list[tuple[Any, ...]]:
+    engine.send(item)
+    data = b""
+    while written := engine.to_write():
+        assert isinstance(written, list)
+        data += b"".join(written)
+    return records(data)
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_connection_that_is_not_kept_ends_behind_the_response(keep: bool) -> None:
+    """Both ways; one that is kept does not."""
+    engine = started_engine(request(keep=keep))
+    assert [("Begin", 1, {}), ("Data", 1, b"")] == told([engine.next_item(), engine.next_item()])
+    assert ended() == sent_by(engine, FastCGIEnd(1))
+    assert [NEED_INPUT if keep else END, not keep] == [engine.next_item(), engine.outbound_ended]
+
+
+def test_a_connection_that_is_not_kept_waits_for_its_other_requests() -> None:
+    engine = started_engine(request(1, keep=False) + request(2))
+    for _ in range(4):
+        engine.next_item()
+    assert ended(1) == sent_by(engine, FastCGIEnd(1))
+    assert [NEED_INPUT, False] == [engine.next_item(), engine.outbound_ended]
+    assert ended(2) == sent_by(engine, FastCGIEnd(2))
+    assert [END, True] == [engine.next_item(), engine.outbound_ended]
+
+
+def test_an_aborted_request_is_over() -> None:
+    """The web server gets the end that it waits for; one that was not shown is not aborted either."""
+    harness = Harness(FastCGI())
+    assert [("Begin", 1, {}), ("Abort", 1, None)] == told(harness.receive(begin() + params() + record(2, 1)))
+    assert [] == harness.receive(begin(2) + record(2, 2) + record(2, 3))
+    assert [*ended(1), *ended(2)] == replied(harness)
+    with pytest.raises(fcgiproto.ProtocolError, match="request 1 is over"):
+        harness.send(headers())
+
+
+def test_the_end_of_the_stream_aborts_what_has_not_come() -> None:
+    """A whole request can be answered still."""
+    harness = Harness(FastCGI())
+    harness.receive(begin(1) + params(1) + begin(2) + request(3))
+    assert [("Abort", 1, None)] == told(harness.finish())
+    assert [] == harness.replies
+    assert ended(3) == written(harness, FastCGIEnd(3))
+
+
+def test_a_stream_that_ends_inside_a_record_is_cut_off() -> None:
+    harness = Harness(FastCGI())
+    harness.receive(begin() + params() + stdin(b"hello")[:-1])
+    with pytest.raises(fcgiproto.ProtocolError, match="ended inside a record, of which 12 bytes are there"):
+        harness.finish()
+    assert [("Begin", 1, {}), ("Abort", 1, None)] == told(harness.received)
+
+
+def test_a_direction_that_ends_inside_a_response_is_an_error() -> None:
+    """One that has not begun is none that looks whole."""
+    for items in ([], [headers()]):
+        harness = Harness(FastCGI())
+        harness.receive(request())
+        harness.send(*items)
+        if not items:
+            assert [] == harness.send_eof()
+            continue
+        with pytest.raises(fcgiproto.ProtocolError, match="inside the response to request 1: send FastCGIEnd"):
+            harness.send_eof()
+
+
+def test_management_records_are_answered() -> None:
+    """What is known, once each; of unknown types that they are unknown."""
+    harness = Harness(FastCGI(max_requests=7))
+    names = b"\x0f\0FCGI_MPXS_CONNS\x0e\0FCGI_MAX_CONNS\x0d\0FCGI_MAX_REQS" * 500
+    assert [] == harness.receive(record(9, 0, names), record(9, 0), record(200, 0, b"what"))
+    values = [("FCGI_MAX_REQS", "7"), ("FCGI_MPXS_CONNS", "1")]
+    assert [("GetValuesResult", 0, values), ("GetValuesResult", 0, []), ("UnknownType", 0, 200)] == replied(harness)
+
+
+# ---- what is wrong
+
+WRONG = [
+    (b"\2\1\0\1\0\0\0\0", "a record of version 2; there is only 1"),
+    (record(1, 1, b"\0\1"), "BEGIN_REQUEST has 2 bytes, not 8"),
+    (begin() + begin(), "request 1 begins, but is open already"),
+    (record(1, 0, bytes(8)), "a record of type 1 for request 0"),
+    (record(11, 0, bytes(8)), "a record of type 11 for request 0"),
+    (record(9, 1), "a record of type 9 for request 1"),
+    (record(6, 1), "a record of type 6 for request 1"),
+    (record(200, 1), "a record of type 200 for request 1"),
+    (begin() + stdin(b"x"), "data of request 1 before its parameters"),
+    (request() + stdin(b"x"), "or behind the end of its data"),
+    (request() + record(4, 1), "more parameters of request 1 behind their end"),
+    (request() + record(8, 1, b"x"), "secondary data of request 1, which has none now"),
+    (begin(role=FILTER) + params() + record(8, 1, b"x"), "secondary data of request 1"),
+    (begin(role=FILTER) + params() + stdin(b"") + record(8, 1) + record(8, 1), "secondary data of request 1"),
+    (begin() + record(4, 1, b"\x01\x05Aval") + record(4, 1), "a name and its value of 6 bytes, of which 4 are there"),
+    (begin() + record(4, 1, b"\x01") + record(4, 1), "names and values end inside a length"),
+    (begin() + record(4, 1, b"\x81\0\0") + record(4, 1), "names and values end inside a length"),
+    (begin() + record(4, 1, b"\xff\xff\xff\xff\0") + record(4, 1), "a name and its value of 2147483647 bytes"),
+    (record(9, 0, b"\x05"), "names and values end inside a length"),
+]
+
+
+@pytest.mark.parametrize(("wire", "match"), WRONG, ids=[match for _, match in WRONG])
+def test_what_is_wrong_is_an_error_behind_what_was_right(wire: bytes, match: str) -> None:
+    """However it is cut; nothing more is read."""
+    before = request(9)
+    for cut in range(1, len(wire)):
+        harness = Harness(FastCGI(roles=ALL))
+        assert 2 == len(harness.receive(before))
+        with pytest.raises(fcgiproto.ProtocolError, match=f"^FastCGI protocol violation: .*{re.escape(match)}"):
+            harness.receive(wire[:cut], wire[cut:])
+        assert ended(9) == written(harness, FastCGIEnd(9))
+
+
+def test_a_role_that_is_not_offered_is_refused() -> None:
+    """Nothing of it is shown; and the connection ends if it was for this only."""
+    harness = Harness(FastCGI())
+    wire = begin(1, role=FILTER) + params(1) + stdin(b"", request_id=1) + begin(2, role=77) + request(3)
+    assert [("Begin", 3, {}), ("Data", 3, b"")] == told(harness.receive(wire))
+    assert [*ended(1, 0, 3), *ended(2, 0, 3)] == replied(harness)
+    assert END is started_engine(begin(role=FILTER, keep=False)).next_item()
+
+
+def test_more_requests_than_allowed_are_refused() -> None:
+    """Until others are over."""
+    harness = Harness(FastCGI(max_requests=2))
+    assert 4 == len(harness.receive(request(1) + request(2) + request(3)))
+    assert ended(3, 0, 2) == replied(harness)
+    harness.send(FastCGIEnd(1))
+    assert [("Begin", 3, {}), ("Data", 3, b"")] == told(harness.receive(request(3)))
+
+
+def test_the_limit_of_parameters_is_exact_however_they_are_cut() -> None:
+    """With all they have, as they come."""
+    check_limit(
+        lambda n: FastCGI(max_params_bytes=n),
+        lambda n: begin() + record(4, 1, b"\x01" + bytes((n - 3,)) + b"A" + b"v" * (n - 3)) + record(4, 1),
+        certain=lambda n: 24,
+        limits=(10, 50),
+        random_cuts=20,
+        errors=fcgiproto.ProtocolError,
+    )
+    with pytest.raises(fcgiproto.ProtocolError, match="have 20 bytes or more, over the limit, max_params_bytes=19"):
+        Harness(FastCGI(max_params_bytes=19)).receive(begin() + record(4, 1, b"x" * 20))
+
+
+@given(st.binary(max_size=100), st.lists(st.integers(0, 12), max_size=8))
+def test_no_bytes_of_a_peer_do_anything_else(data: bytes, kinds: list[int]) -> None:
+    """Whole records of any kind with anything in them, and mere noise."""
+    wire = b"".join(record(kind, index % 3, data[index:]) for index, kind in enumerate(kinds)) + data
+    for start in (b"", begin(1) + params(1) + begin(2)):
+        harness = Harness(FastCGI(roles=ALL))
+        with suppress(fcgiproto.ProtocolError):
+            harness.receive(start + wire)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"roles": ()}, ValueError),
+        ({"roles": (4,)}, ValueError),
+        ({"max_requests": 0}, ValueError),
+        ({"max_params_bytes": 1.5}, TypeError),
+    ],
+)
+def test_wrong_arguments_are_refused(options: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match=r"FastCGI\("):
+        FastCGI(**options)
+
+
+def test_without_fcgiproto_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcgiproto", None)
+    with pytest.raises(ImportError, match=r"FastCGI needs fcgiproto: pip install 'penstock\[fcgiproto\]'"):
+        FastCGI()
+
+
+# ---- much of it
+
+
+def test_work_is_linear() -> None:
+    check_linear(FastCGI, lambda n: [begin() + params() + stdin(b"x") * n], n=1000)
+    check_linear(FastCGI, lambda n: [begin() + params(), b"\1\5\0\1\xff\xff\0\0", *[b"x"] * n], n=2000)
+    many = [begin(), record(4, 1, b"\1\1Av")]
+    check_linear(lambda: FastCGI(max_params_bytes=1 << 30), lambda n: [many[0] + many[1] * n + record(4, 1)], n=1000)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_mixed_requests_come_whole(seed: int) -> None:
+    """Each answered with its own body, on one connection, however all of it is cut."""
+    rng = random.Random(seed)
+    harness, bodies, answers = Harness(FastCGI()), {}, b""
+    todo = {}
+    for request_id in range(1, 40):
+        bodies[request_id] = [rng.randbytes(rng.randrange(1, 2000)) for _ in range(rng.randrange(4))]
+        head = [begin(request_id), params(request_id, N=str(request_id))]
+        todo[request_id] = [*head, *(stdin(piece, request_id=request_id) for piece in (*bodies[request_id], b""))]
+    wire = b""
+    while todo:
+        request_id = rng.choice(list(todo))
+        wire += todo[request_id].pop(0)
+        if not todo[request_id]:
+            del todo[request_id]
+    got: dict[int, bytes] = {}
+    for piece in random_pieces(rng, wire):
+        for kind, request_id, carried in told(harness.receive(piece)):
+            if kind == "Begin":
+                assert {"N": str(request_id)} == carried
+                got[request_id] = b""
+            elif carried:
+                got[request_id] += carried
+            else:
+                answers += b"".join(harness.send(FastCGIData(request_id, got[request_id]), FastCGIEnd(request_id)))
+    assert {key: b"".join(pieces) for key, pieces in bodies.items()} == got
+    said = dict.fromkeys(bodies, b"")
+    for kind, request_id, *content in records(answers):
+        said[request_id] += content[0] if kind == "Stdout" else b""
+    assert got == said
+
+
+# ---- with open_streams
+
+
+async def serve_one(pipeline: Pipeline[Any, Any], handler: Any, **options: Any) -> None:
+    async with open_streams(pipeline, **options) as streams, trio.open_nursery() as nursery:
+        async for stream in streams:
+            nursery.start_soon(handler, stream)
+
+
+async def read_records(peer: Pipeline[bytes, bytes], request_ids: Iterable[int]) -> list[tuple[Any, ...]]:
+    """Until these requests are over."""
+    data, left = b"", set(request_ids)
+    while left:
+        data += await peer.receive()
+        left -= {each[1] for each in records(data) if each[0] == "EndRequest"}
+    return records(data)
+
+
+async def test_open_streams_shows_each_request_as_a_channel() -> None:
+    """With the events of its body, and without that of its end; requests go on side by side."""
+
+    async def handler(stream: Any) -> None:
+        async with stream:
+            events = told([event async for event in stream])
+            await stream.send(headers(stream.key))
+            await stream.send(FastCGIData(stream.key, repr(events).encode()))
+
+    async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
+        nursery.start_soon(serve_one, pipeline, handler)
+        await peer.send(begin(1) + params(1) + request(2, b"two") + stdin(b"one"))
+        got = await read_records(peer, [2])
+        said = b"[('Begin', 2, {}), ('Data', 2, b'two')]"
+        assert [("Stdout", 2, HEAD), ("Stdout", 2, said), *ended(2)] == got
+        await peer.send(stdin(b"") + request(2))
+        got = await read_records(peer, [1, 2])
+        assert ("Stdout", 1, b"[('Begin', 1, {}), ('Data', 1, b'one')]") in got
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("role", [AUTHORIZER, FILTER])
+async def test_open_streams_knows_where_other_roles_end(role: int) -> None:
+    got: list[Any] = []
+
+    async def handler(stream: Any) -> None:
+        got.extend(told([event async for event in stream]))
+        await stream.aclose()
+
+    more = stdin(b"x", b"") + record(8, 1, b"file") + record(8, 1) if role == FILTER else b""
+    chain = FastCGI(roles=ALL)
+    async with pipeline_pair(Map(inbound=bytes), chain) as (peer, pipeline), trio.open_nursery() as nursery:
+        nursery.start_soon(serve_one, pipeline, handler)
+        await peer.send(begin(role=role) + params() + more)
+        assert ended() == await read_records(peer, [1])
+        nursery.cancel_scope.cancel()
+    bodies = [("Data", 1, b"x"), ("Data", 1, b""), ("SecondaryData", 1, b"file")]
+    assert [("Begin", 1, {}), *(bodies if role == FILTER else [])] == got
+
+
+async def test_an_abort_fails_its_stream_only() -> None:
+    errors: list[Any] = []
+
+    async def handler(stream: Any) -> None:
+        try:
+            async for _ in stream:
+                await trio.lowlevel.checkpoint()
+        except trio.BrokenResourceError as error:
+            errors.append(error.__cause__)
+        await stream.aclose()
+
+    async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
+        nursery.start_soon(serve_one, pipeline, handler)
+        await peer.send(begin(1) + params(1) + request(2) + record(2, 1))
+        assert [*ended(1), *ended(2)] == sorted(await read_records(peer, [1, 2]), key=lambda each: each[1])
+        (error,) = errors
+        assert isinstance(error, ConnectionAbortedError)
+        assert "FastCGI: the web server has aborted request 1" == str(error)
+        await peer.send(request(1))
+        assert ended(1) == await read_records(peer, [1])
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_request_that_is_given_up_does_not_look_whole() -> None:
+    """With nothing of the response sent, it ends with a status; else the connection ends without the end of it."""
+
+    async def handler(stream: Any) -> None:
+        if (await stream.receive()).params:
+            await stream.send(headers(stream.key))
+        stream.reset()
+        stream.reset()
+
+    async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
+        nursery.start_soon(serve_one, pipeline, handler)
+        await peer.send(begin() + params())
+        assert ended(1, 1) == await read_records(peer, [1])
+        await peer.send(begin() + params(A="1"))
+        assert [("Stdout", 1, HEAD)] == records(b"".join([data async for data in peer]))
+        nursery.cancel_scope.cancel()
+
+
+def test_giving_up_what_is_over_has_no_effect() -> None:
+    """Also when its number is that of another one by now."""
+    stage = FastCGI()
+    harness = Harness(stage)
+    harness.receive(request())
+    assert stage.stream_rules.reset is not None
+    item = stage.stream_rules.reset(1, None)
+    assert stage.stream_rules.reset(2, None) is None
+    harness.send(FastCGIEnd(1))
+    assert [] == harness.send(item)
+    harness.receive(request())
+    assert [] == harness.send(item)
+    assert ended() == written(harness, FastCGIEnd(1))
+
+
+def test_what_waits_is_counted() -> None:
+    size = FastCGI().stream_rules.size
+    assert size is not None
+    events = Harness(FastCGI()).receive(request(1, b"12345", A="123"))
+    abort = fcgiproto.RequestAbortEvent(1)
+    assert [4, 5, 0, 0] == [size(event) for event in (*events, abort)]
