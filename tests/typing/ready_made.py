@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import Any, TypeAlias, assert_type
 
+import fcgiproto
 import h2.events
 import h11
 import trio
@@ -28,6 +29,8 @@ from stages import (
     ContentLengthFramer,
     CountLimit,
     DelimiterFramer,
+    FastCGI,
+    FastCGIItem,
     Filter,
     FixedFramer,
     FrameTimeout,
@@ -234,6 +237,7 @@ def limits_are_transparent(stream: trio.abc.Stream) -> None:
 def protocols_give_the_events_of_their_libraries() -> None:
     assert_type(HTTP1("server") | Logger(), Duplex[BytesLike, h11.Event, h11.Event, bytes])
     assert_type(HTTP2("client") | Logger(), Duplex[BytesLike, h2.events.Event, HTTP2Item, bytes])
+    assert_type(FastCGI() | Logger(), Duplex[BytesLike, fcgiproto.RequestEvent, FastCGIItem, bytes])
     request = wsproto.events.Request(host="example.org", target="/")
     chain = WebSocket("client", request) | Logger()
     assert_type(chain, Duplex[BytesLike, wsproto.events.Event, wsproto.events.Event, bytes])
