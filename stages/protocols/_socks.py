@@ -95,24 +95,35 @@ class SOCKS(Duplex[BytesLike, A, B, bytes], Generic[A, B]):
             self._call = (self._call[0], {**self._call[1], "password": "***"})
         check_choice("SOCKS", "role", role, ("client", "server"))
         _check_seconds(handshake_seconds)
-        siosocks = siosocks_protocol()
         if role == "client":
-            where = _checked_place(host, port)
-            _check_user(version, username, password)
-            user: dict[str, Any] = {"username": username, "password": password}
-            if version == 4:
-                user = {"socks4_extras": {"user_id": username or ""}}
-            steps = siosocks.SocksClient(*where, version, **user)
-            client = ClientHandshake(steps, where, version, authenticates=password is not None)
+            if versions is not None:
+                raise ValueError(
+                    f"SOCKS('client', versions={versions!r}): a server says that; a client, version=4 or 5"
+                )
+            client = _client(_checked_place(host, port), version, username, password)
             super().__init__(_Inbound(client, handshake_seconds), _Outbound(client))
         else:
-            if (host, port) != (None, None):
-                raise ValueError(f"SOCKS('server', host={host!r}, port={port!r}): a client says that: {_SERVER}")
-            _check_password(username, password)
-            accepted = _checked_versions(versions, username)
-            steps = siosocks.SocksServer(allowed_versions=accepted, username=username, password=password)
-            server = ServerHandshake(steps, authenticates=username is not None)
+            if (host, port, version) != (None, None, 5):
+                given = f"host={host!r}, port={port!r}, version={version!r}"
+                raise ValueError(f"SOCKS('server', {given}): a client says that: {_SERVER}, or with versions=[5]")
+            server = _server(versions, username, password)
             super().__init__(_ServerInbound(server, handshake_seconds), _ServerOutbound(server))
+
+
+def _client(where: tuple[str, int], version: int, username: str | None, password: str | None) -> ClientHandshake:
+    _check_user(version, username, password)
+    user: dict[str, Any] = {"username": username, "password": password}
+    if version == 4:
+        user = {"socks4_extras": {"user_id": username or ""}}
+    steps = siosocks_protocol().SocksClient(*where, version, **user)
+    return ClientHandshake(steps, where, version, authenticates=password is not None)
+
+
+def _server(versions: Collection[int] | None, username: str | None, password: str | None) -> ServerHandshake:
+    _check_password(username, password)
+    accepted = _checked_versions(versions, username)
+    steps = siosocks_protocol().SocksServer(allowed_versions=accepted, username=username, password=password)
+    return ServerHandshake(steps, authenticates=username is not None)
 
 
 # ---- the halves

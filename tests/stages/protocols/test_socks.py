@@ -433,6 +433,8 @@ anything: Any = SOCKS
         (lambda: client(handshake_seconds=0), "handshake_seconds=0"),
         (lambda: client(handshake_seconds="5"), "handshake_seconds='5'"),
         (lambda: anything("server", host="a"), r"a client says that: SOCKS\('server'\)"),
+        (lambda: server(version=4), r"version=4\): a client says that: SOCKS\('server'\), or with versions=\[5\]"),
+        (lambda: client(versions=[4]), r"versions=\[4\]\): a server says that; a client, version=4 or 5"),
         (lambda: server(versions=[]), r"versions=\[\]\): must be some of \[4, 5\]: "),
         (lambda: server(versions=[4, 5], **LOGIN), r"must be some of \[5\], and with SOCKS 4 there are no passwords"),
         (lambda: server(password="x"), "go together"),
