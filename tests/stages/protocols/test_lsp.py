@@ -178,6 +178,13 @@ def test_what_is_no_message_is_answered_before_it_is_raised(
     assert all(answer["error"]["message"].startswith(says) for answer in answers)
 
 
+def test_the_answer_is_a_frame_like_others() -> None:
+    harness = Harness(ContentLengthFramer() | LSP(invalid="answer"))
+    assert [RPCNotification("a")] == harness.receive(framed(b"x", whole(b'"method":"a"')))
+    (answer,) = harness.replies
+    assert [-32700] == [message.code for message in Harness(chain()).receive(answer)]
+
+
 def test_a_peer_may_be_answered_and_heard_further() -> None:
     stage = LSP(invalid="answer")
     harness = Harness(stage)

@@ -20,7 +20,7 @@ from smtpproto.protocol import (
     SMTPUnsupportedAuthMechanism,
 )
 
-from pipeline import FrameTooLongError, Pipeline, StageTimeoutError, SurgeryError
+from pipeline import FrameTooLongError, IncompleteFrameError, Pipeline, StageTimeoutError, SurgeryError
 from pipeline.testing import Harness, check_limit, check_linear
 from stages import TLS, IdleTimeout, LineFramer, Logger, SMTPClient, SMTPCommand, TLSError
 from tests.stages.framing.driving import pieces_at, random_pieces
@@ -356,6 +356,46 @@ async def test_a_certificate_that_nobody_trusts_ends_it() -> None:
             async with Pipeline[Any, Any](ours, SMTPClient()) as pipeline:
                 await up_to_starttls(pipeline)
                 await pipeline.insert(TLS(client_context(trusts=stranger()), NAME), before=SMTPClient)
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.send_all(b"x")
+
+
+async def up_to_tls(peer: trio.abc.Stream) -> None:
+    """A server's end up to where TLS would begin."""
+    await peer.send_all(GREETING)
+    for reply in (OFFERS, TLS_READY):
+        await peer.receive_some()
+        await peer.send_all(reply)
+    await peer.receive_some()  # the client's first flight
+
+
+@pytest.mark.parametrize(
+    ("behind", "error", "says"),
+    [
+        (b"250 plaintext\r\n", TLSError, "TLS: "),
+        (b"\x16\x03\x03", IncompleteFrameError, "ended the connection during the handshake"),
+        (b"", IncompleteFrameError, "ended the connection during the handshake"),
+        (None, StageTimeoutError, "IdleTimeout"),
+    ],
+    ids=["refused", "cut", "ended", "slow"],
+)
+async def test_tls_that_never_comes_is_an_error_and_the_transport_is_closed(
+    behind: bytes | None, error: type[Exception], says: str
+) -> None:
+    peer, ours = trio.testing.memory_stream_pair()
+
+    async def serve() -> None:
+        await up_to_tls(peer)
+        if behind is not None:
+            await peer.send_all(behind or b"")
+            await peer.aclose()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with pytest.raises(error, match=says):
+            async with Pipeline[Any, Any](ours, IdleTimeout(30) | SMTPClient()) as pipeline:
+                await up_to_starttls(pipeline)
+                await pipeline.insert(TLS(client_context(), NAME), before=SMTPClient)
     with pytest.raises(trio.ClosedResourceError):
         await ours.send_all(b"x")
 

@@ -14,7 +14,7 @@ import trio
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from pipeline import Pipeline, open_tcp_pipeline
+from pipeline import Pipeline, open_calls, open_tcp_pipeline
 from stages import TLS, Rechunk, SMTPClient, SMTPCommand
 from tests.stages.tls_parts import NAME, client_context, server_context
 
@@ -141,6 +141,30 @@ async def test_many_mails_in_one_go_each_command_waits_for_its_reply(port: int, 
         codes = [(await pipeline.receive()).code for _ in range(11)]
         assert [535, 235, 250, 250, 354, 554, 250, 250, 354, 250, 250] == codes
     assert 2 == len(mails.taken)
+
+
+async def test_tasks_that_share_one_connection(port: int, mails: Mails) -> None:
+    """With a task that receives all the time, also while TLS goes in."""
+    with trio.fail_after(20):
+        async with await open_tcp_pipeline("127.0.0.1", port, SMTPClient()) as pipeline:
+            assert 220 == (await pipeline.receive()).code
+            async with open_calls(pipeline) as calls:
+                assert [250, 220] == [(await calls.call(each)).code for each in (EHLO, SMTPCommand.starttls())]
+                await pipeline.insert(TLS(client_context(), NAME), before=SMTPClient)
+                await calls.call(EHLO)
+                assert 235 == (await calls.call(SMTPCommand.login("ada", "secret"))).code
+                codes: list[int] = []
+
+                async def ask_for_nothing() -> None:
+                    codes.append((await calls.call(SMTPCommand.noop())).code)
+
+                async with trio.open_nursery() as nursery:
+                    for _ in range(20):
+                        nursery.start_soon(ask_for_nothing)
+                assert [250] * 20 == codes
+                said: list[Said] = [*envelope("you@there.example"), mail("hello\n")]
+                assert [250, 250, 354, 250] == [(await calls.call(each)).code for each in said]
+    assert 1 == len(mails.taken)
 
 
 async def test_addresses_that_are_not_ascii(port: int, mails: Mails) -> None:
