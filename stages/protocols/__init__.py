@@ -1,4 +1,4 @@
-"""Protocols: stages of libraries that do no I/O themselves (sans-I/O), each with its extra."""
+"""Protocols: most by libraries that do no I/O themselves (sans-I/O), each with its extra."""
 
 from __future__ import annotations
 
