@@ -10,13 +10,16 @@ import coverage
 
 @contextmanager
 def unmeasured() -> Iterator[None]:
-    """Coverage does not look; nothing happens where it does not anyway."""
-    running = coverage.Coverage.current()
-    if running is None:
-        yield
-        return
-    running.stop()
+    """Coverage does not look; nothing happens where it does not anyway.
+
+    pytest-cov starts two in each process of pytest-xdist, and the one below goes on where the upper one stops.
+    """
+    stopped: list[coverage.Coverage] = []
+    while (running := coverage.Coverage.current()) is not None and running not in stopped:
+        running.stop()
+        stopped.append(running)
     try:
         yield
     finally:
-        running.start()
+        for each in reversed(stopped):
+            each.start()
