@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import re
 import shlex
-import subprocess
-import sys
 import textwrap
 import tomllib
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from tests.forking import ROOT, forker
 
 _FENCED = re.compile(
     r"^(?P<indent> *)(?P<fence>```+)(?P<info>[^\n`]*)\n(?P<text>.*?)^ *(?P=fence) *$", re.DOTALL | re.MULTILINE
@@ -36,7 +33,7 @@ class CodeBlock:
     def __str__(self) -> str:
         return f"{self.path.name}:{self.line}"
 
-    def run(self, directory: Path, *, seconds: float = 20) -> str:
+    def run(self, directory: Path, *, seconds: int = 20) -> str:
         """Run a Python block as a program of its own, warnings being errors, and return what it printed.
 
         Raises:
@@ -45,16 +42,7 @@ class CodeBlock:
         """
         program = directory / f"{self.path.stem}_{self.line}.py"
         program.write_text("\n" * (self.line - 1) + self.text, "utf-8")
-        done = subprocess.run(
-            [sys.executable, "-W", "error", str(program)],
-            cwd=directory,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=seconds,
-            check=False,
-        )
+        done = forker().run(program, directory, seconds=seconds)
         if done.returncode:
             raise AssertionError(f"{self} failed:\n{done.stdout}{done.stderr}")
         return done.stdout

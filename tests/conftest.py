@@ -6,6 +6,7 @@ parametrised tests are the same in every process, so that pytest-xdist can share
 
 from __future__ import annotations
 
+import gc
 import inspect
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -39,6 +40,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     clock = None if real else trio.testing.MockClock(autojump_threshold=0)
     trio.run(partial(pyfuncitem.obj, **arguments), clock=clock, strict_exception_groups=True)
     return True
+
+
+def pytest_collection_finish() -> None:
+    """What is there before the first test stays: a test that collects garbage looks through its own, in no time."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal, NoReturn
 
 from .._chain import InboundChain
@@ -108,14 +108,17 @@ def _check_cuts(factory: Factory, wire: bytes, whole: Outcome, random_cuts: int,
 
 def _check_truncated(factory: Factory, wire: bytes) -> None:
     """The stream may end at any byte: at once or byte by byte, the outcome is one, and tells what is left."""
-    step = len(wire) // _MOST_TRUNCATIONS + 1
-    for end in range(0, len(wire), step):
+    for end in _truncations(len(wire)):
         short = wire[:end]
         whole = outcome_of(factory, [short])
         for cut in [tuple(range(1, end)), (end // 2,)]:
             if not outcome_of(factory, pieces_of(short, cut)).same_as(whole):
                 _fail_cut(factory, short, cut, whole)
         _check_leftover(factory, short, whole)
+
+
+def _truncations(length: int) -> Iterator[int]:
+    yield from range(0, length, length // _MOST_TRUNCATIONS + 1)
 
 
 def _check_leftover(factory: Factory, wire: bytes, whole: Outcome) -> None:

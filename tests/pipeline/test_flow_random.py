@@ -192,6 +192,7 @@ def random_places(rng: random.Random) -> Iterator[Place]:
         yield Place(inward or (None if outward else Plan((0,), "list")), outward)
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("seed", range(10))
 def test_thousand_random_chains_give_what_recursion_gives(seed: int) -> None:
     """Ten thousand in all, always the same ones."""

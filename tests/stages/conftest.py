@@ -18,11 +18,21 @@ from typing import Any
 
 import pytest
 
-from pipeline.testing import _cuts
+from pipeline.testing import _check_framer, _cuts, _framer_outbound, _framer_unread
 from tests.measuring import unmeasured
 
 MEASURED = 20
 """So many of the ways to cut."""
+
+WAYS: list[tuple[Any, str]] = [
+    (_cuts, "_single_cuts"),
+    (_cuts, "_every_way"),
+    (_cuts, "_many_ways"),
+    (_check_framer, "_truncations"),
+    (_framer_unread, "_ways"),
+    (_framer_outbound, "_hostile"),
+]
+"""What yields them in the kit."""
 
 HERE = Path(__file__).parent
 HEAVY = re.compile("linear|ten_thousand")
@@ -57,8 +67,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _what_is_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_cuts, "_every_way", first_measured(_cuts._every_way))
-    monkeypatch.setattr(_cuts, "_many_ways", first_measured(_cuts._many_ways))
+    for module, ways in WAYS:
+        monkeypatch.setattr(module, ways, first_measured(getattr(module, ways)))
     if "EVERY_CUT" in os.environ:
         monkeypatch.setattr(_cuts, "_found_by_hypothesis", never_measured(_cuts._found_by_hypothesis))
     else:
