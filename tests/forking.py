@@ -40,7 +40,7 @@ class Forker:
             subprocess.TimeoutExpired: it did not end.
         """
         outputs = [program.with_suffix(".out"), program.with_suffix(".err")]
-        job = {"program": str(program), "directory": str(directory), "outputs": [*map(str, outputs)], "seconds": seconds}
+        job = [str(program), str(directory), [str(path) for path in outputs], seconds]
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
@@ -67,17 +67,17 @@ def next_job() -> Any:
     return None
 
 
-def become(job: Any) -> None:
+def become(program: str, directory: str, outputs: list[str], seconds: int) -> None:
     """Run the program as if it had been started; the interpreter ends after it."""
-    os.chdir(job["directory"])
-    for number, path in enumerate([os.devnull, *job["outputs"]]):
+    os.chdir(directory)
+    for number, path in enumerate([os.devnull, *outputs]):
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(file, number)
         os.close(file)
-    signal.alarm(job["seconds"])
-    sys.argv[:] = [job["program"]]
-    sys.path[0] = str(Path(job["program"]).parent)
-    runpy.run_path(job["program"], run_name="__main__")
+    signal.alarm(seconds)
+    sys.argv[:] = [program]
+    sys.path[0] = str(Path(program).parent)
+    runpy.run_path(program, run_name="__main__")
 
 
 if __name__ == "__main__":
@@ -85,4 +85,4 @@ if __name__ == "__main__":
         exec(f"from {name} import *")
     gc.freeze()  # else each child would copy all of it, when its collector looks through it at the end
     if found := next_job():
-        become(found)
+        become(*found)

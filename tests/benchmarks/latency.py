@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import trio
 
@@ -61,7 +61,7 @@ async def ours(pipeline: Pipeline[Any, Any]) -> None:
 async def by_hand(stream: trio.SocketStream) -> None:
     lines = Lines()
     async for data in stream:
-        for line in lines.feed(data):
+        for line in lines.feed(bytes(data)):
             await stream.send_all(line + b"\n")
 
 

@@ -1,10 +1,10 @@
-"""What a whole server costs beside the same one written by hand: on trio, with asyncio.Protocol, with asyncio's streams.
+"""What a whole server costs beside the same by hand: on trio, with asyncio.Protocol, with asyncio's streams.
 
     python tests/benchmarks/loops.py            print the table, less than a minute
     python tests/benchmarks/loops.py --write    put it into docs/cost.md
 
-Each server is a process of its own and tells the CPU time that a connection cost it. Best of some rounds, taken in turns,
-so that what else the machine does meets all of them. Nothing here asserts a time.
+Each server is a process of its own and tells the CPU time that a connection cost it. Best of some rounds, taken in
+turns, so that what else the machine does meets all of them. Nothing here asserts a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.benchmarks.page import run
 from tests.benchmarks.processes import Process, read_exactly, running

@@ -24,7 +24,7 @@ def machine() -> str:
 
 
 def run(about: str, head: str, table: Callable[[], str], arguments: list[str] | None, *, page: Path = PAGE) -> None:
-    """Print a table with the machine below it; with `--write`, put it where the page has the one that begins with `head`."""
+    """Print a table, the machine below it; `--write` puts it where the page has the one that begins with `head`."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--write", action="store_true", help=f"put the table into {page.relative_to(ROOT)}")
     write: bool = parser.parse_args(arguments).write

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).parents[2])]  # run as a script, it is to find the clone's packages
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it is to find the clone's packages
 
 import msgspec
 import trio
@@ -123,7 +123,7 @@ typed_dumps = msgspec.json.Encoder().encode
 async def trio_takes(stream: trio.SocketStream, *, typed: bool = False) -> None:
     connection, lines = Connection(), Lines(LIMIT)
     async for data in stream:
-        for text in lines.feed(data):
+        for text in lines.feed(bytes(data)):
             if typed:
                 connection.take_typed(typed_loads(text))
             else:
@@ -136,9 +136,9 @@ async def trio_answers(stream: trio.SocketStream, *, typed: bool = False) -> Non
     connection, lines = Connection(), Lines(LIMIT)
     async for data in stream:
         if typed:
-            answers = [typed_dumps(typed_loads(text)) + b"\n" for text in lines.feed(data)]
+            answers = [typed_dumps(typed_loads(text)) + b"\n" for text in lines.feed(bytes(data))]
         else:
-            answers = [dumps(loads(text.decode())).encode() + b"\n" for text in lines.feed(data)]
+            answers = [dumps(loads(text.decode())).encode() + b"\n" for text in lines.feed(bytes(data))]
         await stream.send_all(b"".join(answers))
     connection.report()
 

@@ -7,6 +7,7 @@ import pytest
 from tests.benchmarks.http1 import BODY, KINDS, REQUEST, answer, measure, server, table
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_server_answers_all_requests_of_a_connection(kind: str) -> None:
     with server(kind) as (_, ends):

@@ -49,6 +49,7 @@ async def read_lines(stream: trio.abc.ReceiveStream, count: int) -> bytes:
     return lines
 
 
+@pytest.mark.full
 @pytest.mark.real_time
 @pytest.mark.parametrize("name", doing("ingest"))
 async def test_ingest_reports_what_it_got(name: str) -> None:
@@ -63,6 +64,7 @@ async def test_ingest_reports_what_it_got(name: str) -> None:
     assert {"count": 5, "sum": 10, "tap": 5} == json.loads(report)
 
 
+@pytest.mark.full
 @pytest.mark.real_time
 @pytest.mark.parametrize("name", doing("echo"))
 async def test_echo_answers_in_order(name: str) -> None:

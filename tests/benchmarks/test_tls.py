@@ -27,7 +27,7 @@ async def test_each_is_what_it_is_called(make: Callable[[], Ends]) -> None:
         await trio.aclose_forcefully(end if isinstance(end, Pipeline) else end.stream)
 
 
-@pytest.mark.unmeasured
+@pytest.mark.full
 def test_it_prints_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     main([], rounds=1, size=1)
     assert list(SYSTEMS) == ROW.findall(capsys.readouterr().out)

@@ -7,7 +7,9 @@ import pytest
 from tests.examples.programs import run
 
 
-@pytest.mark.parametrize("command", [["-m", "pytest"], []], ids=["pytest", "alone"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(["-m", "pytest"], marks=pytest.mark.full), []], ids=["pytest", "alone"]
+)
 def test_passes(command: list[str]) -> None:
     """None of this repository's own settings is needed."""
     options = ["-c", "/dev/null", "-p", "no:cacheprovider"] if command else []

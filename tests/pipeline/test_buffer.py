@@ -100,6 +100,7 @@ def test_any_way_of_taking_gives_the_same_bytes() -> None:
         assert sum(len(item) for item, of in entries if of is Of.REPLY) == replies
 
 
+@pytest.mark.unmeasured
 def test_a_large_item_taken_piece_by_piece_is_not_copied_each_time() -> None:
     """Twice the size costs about twice the time, not four times."""
 

@@ -714,6 +714,7 @@ class Storm:
             nursery.cancel_scope.cancel()
 
 
+@pytest.mark.unmeasured
 @pytest.mark.parametrize("key", [first, None], ids=["by key", "in order"])
 @pytest.mark.parametrize("times", [10, pytest.param(100, marks=pytest.mark.full)])
 async def test_many_calls_from_a_hundred_tasks_with_random_cancellations(key: Any, times: int) -> None:

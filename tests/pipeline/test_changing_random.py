@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
+import pytest
 import trio
 import trio.testing
 from hypothesis import settings
@@ -204,4 +205,5 @@ def pieces_of(end: Pipeline[Any, Any]) -> tuple[Any, ...]:
 
 
 TestRandomChanges = Conversation.TestCase
+pytest.mark.unmeasured(TestRandomChanges)
 TestRandomChanges.settings = settings(max_examples=50, stateful_step_count=15, deadline=None)

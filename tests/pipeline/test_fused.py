@@ -147,6 +147,7 @@ def chain_of(plan: list[tuple[str, dict[int, str]]], seen: list[list[int]]) -> A
     return chain
 
 
+@pytest.mark.unmeasured
 @settings(max_examples=150, deadline=None)
 @given(
     plan=st.lists(st.tuples(st.sampled_from(["many", "one", "tap", "quiet"]), ODD), max_size=4),

@@ -291,4 +291,5 @@ class Changes(RuleBasedStateMachine):
 
 
 TestRandomChanges = Changes.TestCase
+pytest.mark.unmeasured(TestRandomChanges)
 TestRandomChanges.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)

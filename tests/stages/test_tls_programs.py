@@ -22,7 +22,7 @@ from stages import TLS, LineFramer, Tap, TLSError
 
 from .tls_parts import NAME, VERSIONS, Files, certificate, client_context, expired, server_context
 
-pytestmark = [pytest.mark.real_time, pytest.mark.unmeasured]
+pytestmark = [pytest.mark.real_time, pytest.mark.full]
 EACH_VERSION = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
 SECONDS = 20
 

@@ -58,6 +58,7 @@ def test_samples_are_marked() -> None:
     assert {rule for _, _, rule in expected_errors()} == PYRIGHT_RULES.keys()
 
 
+@pytest.mark.full
 def test_mypy() -> None:
     found = re.findall(
         r"^\S*?(\w+\.py):(\d+): error: .*\[([\w-]+)\]$",
@@ -67,6 +68,7 @@ def test_mypy() -> None:
     assert expected_errors() == {(file, int(line), rule) for file, line, rule in found}
 
 
+@pytest.mark.full
 def test_stages_and_chains_that_the_documentation_shows(tmp_path: Path) -> None:
     """What a reader copies passes the strictest settings."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -87,6 +89,7 @@ def test_stages_and_chains_that_the_documentation_shows(tmp_path: Path) -> None:
     assert "" == "\n".join(re.findall(r".*: error: .*", run("mypy", "--strict", *map(str, tmp_path.glob("*.py")))))
 
 
+@pytest.mark.full
 def test_pyright() -> None:
     report = json.loads(run("pyright", "--outputjson", "--project", str(SAMPLES)))
     found = {
@@ -100,6 +103,7 @@ def test_pyright() -> None:
         assert {name for *place, name in found if place == [file, line]} <= PYRIGHT_RULES[rule], f"{file}:{line}"
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("package", ["pipeline", "stages"])
 def test_no_public_type_is_unknown(package: str) -> None:
     """Seen from outside, as an installed package, everything public has a type."""

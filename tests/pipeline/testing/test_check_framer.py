@@ -93,8 +93,14 @@ def failure(factory: Callable[[], Any], wire: bytes = b"a\nbc\n", **options: Any
 
 @pytest.mark.parametrize("half", [LinesIn, ListedLinesIn])
 def test_a_good_framer_passes(half: type[LinesIn]) -> None:
-    """Small and large inputs, lazy and listed results."""
+    """Inputs that are cut in every way, and a longer one, lazy and listed results."""
     check_framer(lines(half), wire=b"a\n\nbc\n", frames=[b"a", b"", b"bc"], outbound="bytes")
+    check_framer(lines(half), wire=b"a\n\nbc\n" * 3, frames=[b"a", b"", b"bc"] * 3, random_cuts=10)
+
+
+@pytest.mark.unmeasured
+@pytest.mark.parametrize("half", [LinesIn, ListedLinesIn])
+def test_a_good_framer_passes_with_a_large_input(half: type[LinesIn]) -> None:
     check_framer(lines(half), wire=b"a\n\nbc\n" * 30, frames=[b"a", b"", b"bc"] * 30, random_cuts=50)
 
 

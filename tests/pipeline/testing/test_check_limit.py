@@ -55,7 +55,14 @@ def failure(make: Any, *args: Any, **options: Any) -> str:
 
 def test_a_good_limit_passes() -> None:
     """Both directions, with the byte that proves it."""
-    check_limit(lambda n: Duplex(LimitedIn(n), LimitedOut(n)), line, payload=payload, certain=lambda n: n + 1)
+    check_limit(
+        lambda n: Duplex(LimitedIn(n), LimitedOut(n)),
+        line,
+        payload=payload,
+        certain=lambda n: n + 1,
+        limits=(1, 2, 12),
+        random_cuts=20,
+    )
 
 
 def test_a_limit_outbound_alone_passes() -> None:

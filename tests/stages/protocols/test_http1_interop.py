@@ -18,7 +18,7 @@ from pipeline import Pipeline, open_tcp_pipeline, serve_tcp
 from stages import HTTP1
 from tests.stages.protocols.programs import needs, nginx, run
 
-pytestmark = pytest.mark.real_time
+pytestmark = [pytest.mark.real_time, pytest.mark.full]
 
 Served: TypeAlias = Pipeline[h11.Event, h11.Event]
 MEGABYTES = os.urandom(3 << 20)

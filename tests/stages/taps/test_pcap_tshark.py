@@ -17,7 +17,10 @@ from stages import LineFramer, PcapTap
 from stages.taps._conversation import Endpoint, data_packets, farewell, handshake
 from stages.taps._pcapng import file_header, packet_block
 
-pytestmark = pytest.mark.skipif(shutil.which("tshark") is None, reason="there is no tshark: apt-get install tshark")
+pytestmark = [
+    pytest.mark.full,
+    pytest.mark.skipif(shutil.which("tshark") is None, reason="there is no tshark: apt-get install tshark"),
+]
 
 CHECKED = ["-o", "ip.check_checksum:TRUE", "-o", "tcp.check_checksum:TRUE"]
 
