@@ -29,9 +29,8 @@ test-full: $(VENV)/developer ## run the heavy sizes, and each file of stages aga
 	$(BIN)/python -m pytest -m full --ignore tests/stages/test_own_coverage.py
 	$(BIN)/python -m pytest -m full -n auto tests/stages/test_own_coverage.py
 
-bench: $(VENV)/developer ## measure what each framer and codec costs next to a loop by hand, and TLS next to trio: tables
-	$(BIN)/python tests/benchmarks/cost.py
-	$(BIN)/python tests/benchmarks/tls.py
+bench: $(VENV)/developer ## measure what it costs: a server beside loops by hand, one more stage, latency, memory, framers
+	$(BIN)/python tests/benchmarks/bench.py
 
 check: $(VENV)/developer ## lint, formatting, types, news fragments
 	$(BIN)/ruff check $(CODE)

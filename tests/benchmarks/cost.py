@@ -8,33 +8,27 @@ Nothing here asserts a time. Both run alone, without pipeline and transport: the
 
 from __future__ import annotations
 
-import argparse
 import gc
 import gzip
 import importlib
 import json
-import os
-import platform
-import re
 import struct
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path[:0] = [str(ROOT)]
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
-import stages  # noqa: E402
-from tests.benchmarks import codecs_by_hand, framing_by_hand  # noqa: E402
+import stages
+from tests.benchmarks import codecs_by_hand, framing_by_hand
+from tests.benchmarks.page import run
 
-PAGE = ROOT / "docs/cost.md"
 ROUNDS = 9
 READ = 65536
 FRAME = 64
@@ -254,37 +248,18 @@ HEAD = """\
 |---|---:|---:|---:|---:|"""
 
 
-def machine() -> str:
-    """Where and when it was measured."""
-    cpuinfo = Path("/proc/cpuinfo")
-    found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
-    processor = found[1] if found else platform.processor()
-    python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{datetime.now(UTC):%Y-%m-%d}, {python}, {platform.system()}, {os.cpu_count()} × {processor}."
+def table(frames: int, rounds: int) -> Iterator[str]:
+    """Its lines, as they are measured."""
+    yield from HEAD.split("\n")
+    for case in CASES:
+        if case.exists:
+            yield row(case, frames=frames, rounds=rounds)
 
 
 def main(arguments: list[str] | None = None, *, frames: int = FRAMES, rounds: int = ROUNDS) -> None:
     """Measure, and print or write."""
-    parser = argparse.ArgumentParser(description="What each framer and codec costs next to the same work by hand.")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
-    write: bool = parser.parse_args(arguments).write
-    lines = [HEAD]
-    print(HEAD)
-    for case in CASES:
-        if case.exists:
-            lines.append(row(case, frames=frames, rounds=rounds))
-            print(lines[-1], flush=True)
-    lines += ["", machine()]
-    print(lines[-2], lines[-1], sep="\n")
-    if write:
-        put_into(PAGE, "\n".join(lines))
-
-
-def put_into(page: Path, table: str) -> None:
-    """Replace the table of the page, and the line with the machine behind it."""
-    old = re.search(r"^\| \| ns per frame.*?^\n.*?\n(?=\n)", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
-    assert old, f"{page} has no table"
-    page.write_text(page.read_text("utf-8").replace(old[0], table + "\n"), "utf-8")
+    about = "What each framer and codec costs next to the same work by hand."
+    run(about, "| | ns per frame |", lambda: "\n".join(table(frames, rounds)), arguments)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def put_into(page: Path, head: str, text: str) -> None:
 
 
 def labels(page: Path, head: str) -> list[str]:
-    """The first cells of the table that begins so."""
+    """What the rows of the table that begins so are called."""
     _, _, rest = page.read_text("utf-8").partition(f"\n{head}")
-    return re.findall(r"^\| (.*?) +\|", rest.partition("\n\n")[0], re.MULTILINE)
+    cells = re.findall(r"^\|(.*?)\|", rest.partition("\n\n")[0], re.MULTILINE)
+    return [cell.strip() for cell in cells[1:]]

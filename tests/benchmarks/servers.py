@@ -41,7 +41,7 @@ class Message(msgspec.Struct):
 
 def line(number: int) -> bytes:
     """64 bytes, as compact as all of the servers write it."""
-    return b'{"id":%d,"name":"some name","tags":["one","two"],"ok":true}\n' % (100_000_000 + number)
+    return b'{"id":%d,"name":"some name","tags":["one","two"],"ok":true}\n' % (100_000 + number)
 
 
 class Connection:

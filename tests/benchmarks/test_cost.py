@@ -7,7 +7,6 @@ import inspect
 import random
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,8 +15,9 @@ import stages
 from pipeline import FrameTooLongError
 from stages._catalogue import catalogue
 from tests.benchmarks.codecs_by_hand import Gzip
-from tests.benchmarks.cost import CASES, PAGE, Case, Feed, main, put_into
+from tests.benchmarks.cost import CASES, Case, Feed, main
 from tests.benchmarks.framing_by_hand import JSONTexts, RefusedError
+from tests.benchmarks.page import PAGE, labels
 
 HALVES = {"JSONDecoder", "JSONEncoder", "Peek"}  # measured in JSONCodec; Peek takes a few bytes once
 FOUND = [case for case in CASES if case.exists]
@@ -105,18 +105,6 @@ def test_it_prints_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert re.search(r"\n\d{4}-\d\d-\d\d, \w+ 3\.\d+", printed)
 
 
-def test_it_writes_the_table_into_the_page(tmp_path: Path) -> None:
-    page = tmp_path / "cost.md"
-    page.write_text(PAGE.read_text("utf-8"), "utf-8")
-    put_into(page, "| | ns per frame | new |\n\n2026-01-01, a machine.")
-    written = page.read_text("utf-8")
-    assert "new |\n\n2026-01-01, a machine.\n\n" in written
-    assert "`LineFramer`" not in re.findall(r"^\|.*$", written, re.MULTILINE)
-    put_into(page, "| | ns per frame | newer |\n\n2026-01-02, a machine.")
-    assert page.read_text("utf-8") == written.replace("new |", "newer |").replace("01-01", "01-02")
-
-
 def test_the_page_has_a_line_for_each() -> None:
     """`python tests/benchmarks/cost.py --write` measures anew; nobody compares the numbers."""
-    shown = re.findall(r"^\| `(.*?)` \|", PAGE.read_text("utf-8"), re.MULTILINE)
-    assert [case.label for case in FOUND] == shown
+    assert [f"`{case.label}`" for case in FOUND] == labels(PAGE, "| | ns per frame |")
