@@ -10,6 +10,8 @@ PIP_INSTALL = $(BIN)/python -m pip install --quiet --quiet --disable-pip-version
 # What is checked: those of them that there are.
 CODE := $(wildcard pipeline stages tests examples docs/*.py)
 
+# The tests start many processes: where no bytecode is kept, each of them compiles the library anew.
+export PYTHONDONTWRITEBYTECODE :=
 # Nobody needs to know of a newer pyright.
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
@@ -25,9 +27,8 @@ demo: $(VENV)/runtime ## show it working: a chat server, a client, a tap, a test
 test: $(VENV)/developer ## run the tests on all processors, and hold branch coverage at 100 %
 	$(BIN)/python -m pytest -n auto -m "not full" --cov --cov-report=term
 
-test-full: $(VENV)/developer ## run the heavy sizes, and each file of stages against its own tests alone
-	$(BIN)/python -m pytest -m full --ignore tests/stages/test_own_coverage.py
-	$(BIN)/python -m pytest -m full -n auto tests/stages/test_own_coverage.py
+test-full: $(VENV)/developer ## run the heavy sizes, other programs, type checkers; each file of stages by its own tests alone
+	$(BIN)/python -m pytest -m full -n auto
 
 bench: $(VENV)/developer ## measure what it costs: a server beside loops by hand, one more stage, latency, memory, framers
 	$(BIN)/python tests/benchmarks/bench.py

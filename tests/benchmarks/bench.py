@@ -1,7 +1,7 @@
 """All benchmarks, one after the other: what `make bench` prints.
 
     python tests/benchmarks/bench.py            print all tables, some minutes
-    python tests/benchmarks/bench.py --write    and put each into its page of docs/
+    python tests/benchmarks/bench.py --write    and put each that has one into its page of docs/
 
 Each is a program by itself, too, and runs here in a process of its own. Nothing asserts a time.
 """
@@ -23,7 +23,10 @@ SCRIPTS = {
     "cost.py": "Framers and codecs beside loops by hand: CPU time",
     "tls.py": "TLS beside trio.SSLStream",
     "http1.py": "HTTP1 beside bare h11",
+    "http2.py": "HTTP2 beside bare h2",
 }
+
+WITHOUT_PAGE = {"http2.py"}
 
 
 def main(arguments: list[str] | None = None, scripts: dict[str, str] = SCRIPTS) -> None:
@@ -32,7 +35,8 @@ def main(arguments: list[str] | None = None, scripts: dict[str, str] = SCRIPTS) 
     options = ["--write"] if parser.parse_args(arguments).write else []
     for script, title in scripts.items():
         print(f"\n{title}\n", flush=True)
-        subprocess.run([sys.executable, str(HERE / script), *options], check=True)
+        handed = [] if script in WITHOUT_PAGE else options
+        subprocess.run([sys.executable, str(HERE / script), *handed], check=True)
 
 
 if __name__ == "__main__":
