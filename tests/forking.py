@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-PRELOADED = ("trio", "pipeline", "pipeline.testing", "stages", "asyncio", "logging")
+PRELOADED = ("trio", "hypothesis", "pipeline", "pipeline.testing", "stages", "asyncio", "logging")
 
 
 class Forker:
