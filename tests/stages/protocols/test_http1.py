@@ -514,6 +514,25 @@ def test_without_h11_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
 
 # ---- much of it
 
+CHUNKS = b"1\r\nx\r\n" * 200
+
+
+def test_a_body_of_many_events_in_one_read_comes_whole_and_then_the_end() -> None:
+    """More than are made at once; the last request ends the direction, as where there are few."""
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    *events, end = HTTP1("server").inbound.process_sync(head + CHUNKS + b"0\r\n\r\n")
+    assert [(b"POST", b"/"), b"x" * 200, "EndOfMessage"] == told(events)
+    assert END is end
+
+
+def test_what_is_wrong_behind_many_events_is_told_after_them() -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    harness = server()
+    with pytest.raises(h11.RemoteProtocolError):
+        harness.receive(head + CHUNKS + b"no chunk\r\n")
+    assert [(b"POST", b"/"), b"x" * 200] == told(harness.received)
+    assert b"".join(harness.sent).startswith(b"HTTP/1.1 400 ")
+
 
 def test_work_is_linear() -> None:
     check_linear(lambda: HTTP1("server", max_header_bytes=1 << 30), lambda n: [b"x"] * n, n=4096)
