@@ -171,7 +171,7 @@ class Protocol(asyncio.Protocol):
     def line_received(self, text: bytes) -> None:
         raise NotImplementedError
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         self.connection.report()
 
 
