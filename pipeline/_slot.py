@@ -143,8 +143,9 @@ class Slot:
 
     def wake(self) -> None:
         """This half ran: where the other one has something to give by itself, whoever waits for input is to look."""
-        if any(half.has_more or not half.wants_input for half in self.wakes):
-            self.flow.other.on_news()
+        for half in self.wakes:
+            if half.has_more or not half.wants_input:
+                self.flow.other.on_news()
 
     def go_ahead(self) -> None:
         """Having processed the item in work changed the stage."""

@@ -75,22 +75,12 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         self.connection = h11.Connection(h11.CLIENT if role == "client" else h11.SERVER, limit)
         self._with_reason = {h11.Response, h11.InformationalResponse}
         self._with_head = {h11.Request, *self._with_reason}
-        self._over = (h11.MUST_CLOSE, h11.CLOSED)
+        self._events_to_send = {*self._with_head, h11.Data, h11.EndOfMessage, h11.ConnectionClosed}
         self._pausing = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL, h11.SWITCHED_PROTOCOL)
         self._to_write = b""
         self.paused = self._input_ended = False
+        self._look()
         super().__init__()
-
-    @property
-    def ready(self) -> bool:
-        """Whether a client may send: not while the response to what it sent is to come."""
-        h11 = self._h11
-        return self._role == "server" or self.connection.our_state not in (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL)
-
-    @property
-    def sending_ended(self) -> bool:
-        """Whether nothing will be sent on this connection any more."""
-        return self.connection.our_state in self._over
 
     @property
     def holds(self) -> int:
@@ -115,12 +105,6 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         self.connection.receive_data(b"")
         return self._parse()
 
-    @property
-    def has_more(self) -> bool:
-        """Whether the next request was received and is next, or there will be none."""
-        theirs = self.connection.their_state
-        return theirs is self._h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
-
     def poll(self) -> Iterable[h11.Event | End]:
         """Give the next request once the one before is answered, or the end."""
         if self.connection.their_state is self._h11.MUST_CLOSE:
@@ -134,60 +118,68 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         # h11 has no way to take it out, and it must not come twice.
         connection._receive_buffer = type(connection._receive_buffer)()
         self.paused = self.paused and connection.their_state is not self._h11.DONE
+        self._look()
         return rest
 
     def _parse(self) -> Iterable[h11.Event | End]:
         """The events that are there: a list, or made one by one from where it matters what is done in between."""
         connection, h11 = self.connection, self._h11
         events: list[Any] = []
-        while len(events) < _MOST_AT_ONCE:
-            try:
+        try:
+            while len(events) < _MOST_AT_ONCE:
                 event = self._next_event()
-            except h11.RemoteProtocolError as error:
-                return chain(events, self._failing(error))
-            if event is None:
-                return events
-            events.append(event)
-            kind = type(event)
-            if kind is h11.EndOfMessage:
-                if connection.their_state is h11.MUST_CLOSE:
-                    events.append(END)
+                if event is None:
                     return events
-                if connection.their_state is h11.DONE and not self._input_ended:
-                    self.paused = bool(connection._receive_buffer)  # as h11 would say
-                    return events
-            elif kind is h11.Request and (
-                connection.client_is_waiting_for_100_continue or connection._cstate.pending_switch_proposals
-            ):
-                break
+                events.append(event)
+                kind = type(event)
+                if kind is h11.EndOfMessage:
+                    if connection.their_state is h11.MUST_CLOSE:
+                        return [*events, END]
+                    if connection.their_state is h11.DONE and not self._input_ended:
+                        self.paused = bool(connection._receive_buffer)  # as h11 would say
+                        return events
+                elif kind is h11.Request and (
+                    connection.client_is_waiting_for_100_continue or connection._cstate.pending_switch_proposals
+                ):
+                    break
+        except h11.RemoteProtocolError as error:
+            return chain(events, self._failing(error))
+        finally:
+            self._look()
         return chain(events, self._events())
 
     def _events(self) -> Iterator[h11.Event | End]:
         connection, h11 = self.connection, self._h11
-        try:
-            while (event := self._next_event()) is not None:
-                yield event
-                if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
-                    yield END  # what else the peer sends is no part of any message
-                    return
-        except h11.RemoteProtocolError as error:
-            yield from self._failing(error)
+        while True:
+            try:
+                event = self._next_event()
+            except h11.RemoteProtocolError as error:
+                self._look()
+                yield from self._failing(error)
+            self._look()
+            if event is None:
+                break
+            yield event
+            if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
+                yield END  # what else the peer sends is no part of any message
+                return
         if connection.they_are_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
             self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
 
     def _next_event(self) -> Any:
         """The next one, or None."""
         connection, h11 = self.connection, self._h11
-        before = len(connection._receive_buffer)
+        size = len(connection._receive_buffer)
         event = connection.next_event()
         self.paused = event is h11.PAUSED
         kind = type(event)
-        if self.paused or event is h11.NEED_DATA or kind is h11.ConnectionClosed:
-            return None
-        if kind in self._with_head:
-            self._check_head(before - len(connection._receive_buffer))
-        elif kind is h11.EndOfMessage:
+        if kind is h11.EndOfMessage:
             self._begin_next()
+        elif kind in self._with_head:
+            if size > self._max_header_bytes:
+                self._check_head(size - len(connection._receive_buffer))
+        elif self.paused or event is h11.NEED_DATA or kind is h11.ConnectionClosed:
+            return None
         return event
 
     def _failing(self, error: h11.RemoteProtocolError) -> Iterator[h11.Event]:
@@ -221,14 +213,18 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         kind = type(event)
         if kind in self._with_reason:
             event = _with_reason(event)
-        elif not isinstance(event, h11.Event):
+        elif kind not in self._events_to_send:
             raise TypeError(
                 f"HTTP1 sends events of h11, not {kind.__name__}: h11.Request(...) or h11.Response(...), then "
                 f"h11.Data(data=b'...'), then h11.EndOfMessage()"
             )
-        self._to_write += self.connection.send(event) or b""
-        if kind is h11.EndOfMessage:
-            self._begin_next()
+        try:
+            self._to_write += self.connection.send(event) or b""
+            if kind is h11.EndOfMessage:
+                self._begin_next()
+        finally:
+            if kind is not h11.Data:
+                self._look()
 
     def data_to_send(self) -> bytes:
         """Take what is to be written."""
@@ -243,6 +239,15 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
             )
 
     # ---- both
+
+    def _look(self) -> None:
+        """Note what h11's states mean for the stage; nothing but the calls made here changes them."""
+        h11, ours, theirs = self._h11, self.connection.our_state, self.connection.their_state
+        # A client may send when the response to what it sent has come.
+        self.ready = self._role == "server" or not (ours is h11.DONE or ours is h11.MIGHT_SWITCH_PROTOCOL)
+        self.sending_ended = ours is h11.MUST_CLOSE or ours is h11.CLOSED
+        # The next request was received and is next, or there will be none.
+        self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
 
     def _begin_next(self) -> None:
         """When both messages are over, the connection is free again."""
@@ -263,7 +268,8 @@ def _with_reason(event: Any) -> Any:
     """The same response with the reason phrase of its status: there are clients that take none for a failure."""
     if event.reason:
         return event
-    reason = _REASONS.get(event.status_code, b"Unknown")
-    return type(event)(
-        status_code=event.status_code, headers=event.headers, http_version=event.http_version, reason=reason
-    )
+    same = object.__new__(type(event))  # the constructor would check the headers once more
+    for name in ("status_code", "headers", "http_version"):
+        object.__setattr__(same, name, getattr(event, name))
+    object.__setattr__(same, "reason", _REASONS.get(event.status_code, b"Unknown"))
+    return same

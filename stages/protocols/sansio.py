@@ -153,7 +153,8 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
         """Feed the library, and give its events, lazily."""
         if type(data) is not bytes:
             data = as_bytes(self._protocol.name, data)
-        self._check()
+        if self._failure is not None:
+            self._check()
         return self._made(self._protocol.receive_data, data) if data else ()
 
     async def finish(self) -> Result[ClientIn]:
@@ -234,21 +235,29 @@ class _Outbound(Outbound[ClientOut, bytes]):
 
     def process_sync(self, event: ClientOut, /) -> Result[bytes]:
         """Let the library make bytes of an event."""
-        return self._made(self._protocol.send_event, event)
+        protocol = self._protocol
+        try:
+            protocol.send_event(event)
+        except Exception as error:
+            return self._failing(error)
+        if protocol.sending_ended:
+            return _to_write(protocol)
+        data = protocol.data_to_send()
+        return [data] if data else ()
 
     async def finish(self) -> Result[bytes]:
         """Let the library end in good order."""
-        return self._made(self._protocol.send_eof)
-
-    def _made(self, method: Callable[..., None], *args: Any) -> Result[bytes]:
         try:
-            method(*args)
+            self._protocol.send_eof()
         except Exception as error:
-            written = _to_write(self._protocol)
-            if not written:
-                raise
-            return _and_raise(written, error)
+            return self._failing(error)
         return _to_write(self._protocol)
+
+    def _failing(self, error: Exception) -> Iterator[bytes]:
+        written = _to_write(self._protocol)
+        if not written:
+            raise error
+        return _and_raise(written, error)
 
 
 def _to_write(protocol: SansIO[Any, Any], turn: Callable[[Any], Any] | None = None) -> list[Any]:
