@@ -219,6 +219,11 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         """Whether a chain that was idle is so still, as far as its own results go, and nothing is to be written."""
         return self._inbound.all_taken and not self._buffer.size
 
+    @property
+    def quiet(self) -> bool:
+        """Whether no stage pauses or has to be polled."""
+        return self._inbound.quiet
+
     def take_in(self, item: Any) -> Iterator[Any]:
         """Feed an item to a steady chain that is idle, and return what `ready_items` gives then."""
         try:

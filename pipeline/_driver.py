@@ -124,7 +124,12 @@ class Driver(Writing):
     @property
     def idle(self) -> bool:
         """Whether all there is to do inbound is to read, and nobody does."""
-        return self._is_calm() and self.engine.all_taken
+        return self.all_taken and self.engine.quiet
+
+    @property
+    def all_taken(self) -> bool:
+        """Whether nothing is to be done inbound with what was read, and nobody does anything."""
+        return (self._calm or self._is_calm()) and self.engine.all_taken
 
     def _is_calm(self) -> bool:
         if not self._calm:

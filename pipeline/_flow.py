@@ -116,6 +116,10 @@ class Flow(Stock):
         self._ready_from = 0
         if slot is None or slot.results is None or self.arrived or self.ended or self._delayed:
             return _NONE_READY
+        return self._ready_at(slot)
+
+    def _ready_at(self, slot: Slot) -> Iterator[Any]:
+        assert slot.results is not None
         if slot.fused is None:
             following = self.slots[slot.index + 1 :]
             slot.fused = Fused(slot, following) if all(each.steady for each in following) else False
@@ -151,12 +155,13 @@ class Flow(Stock):
 
     @property
     def all_taken(self) -> bool:
-        """Whether nothing is left of what `take_in` gave, nothing else came in, and what is read can go through."""
+        """Whether nothing is left of what `take_in` gave, and nothing else came in."""
         for slot in self._single:
             if slot.results is not None and length_hint(slot.results, 1):
                 return False
-        self._lower_top()
-        return not self.stirred and self._top < len(self._single) and self.quiet
+        if self._top >= len(self._single):
+            self._lower_top()
+        return not self.stirred and self._top < len(self._single)
 
     def _lower_top(self) -> None:
         """Take note that nothing is left to do at the furthest stages."""
@@ -169,26 +174,30 @@ class Flow(Stock):
         Returns:
             What is `ready` then; perhaps nothing although there is more: then `advance` goes on.
         """
+        self._ready_from = 0
         if not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
+        result: Any = ()
         for slot in self._single:
             slot.mine, self._top = False, slot.index
             try:
                 result = slot.sync(item)
-                slot.results = results_of(slot.stage, "process_sync", result)
+                if type(result) is list:
+                    slot.results, slot.listed = iter(result), len(result)
+                else:
+                    slot.results = results_of(slot.stage, "process_sync", result)
+                    slot.listed = len(result) if isinstance(result, list | tuple) else 0
             except BaseException as error:
                 cut(slot, ("process", item), error)
-            slot.op, slot.args = "process", (item,)
-            slot.listed = len(result) if isinstance(result, list | tuple) else 0
-            slot.fresh = slot.polls
+            slot.op, slot.args, slot.fresh = "process", (item,), slot.polls
             if slot is self._single[-1]:
+                return self._ready_at(slot)
+            if slot.listed != 1 or type(result) is not list or type(result[0]) is Reply or result[0] is END:
                 break
-            if type(result) is not list or len(result) != 1 or type(result[0]) is Reply or result[0] is END:
-                self.stirred = bool(result)
-                return _NONE_READY
             slot.results, item = None, result[0]
-        return self.ready()
+        self.stirred = bool(result)
+        return _NONE_READY
 
     def ready_taken(self) -> int:
         """How many results what was taken of `ready` came from; very many, if it came to much."""

@@ -66,10 +66,10 @@ class Written:
         sized: whether it may come to much, so that it has to be counted; None: for one item only.
     """
 
-    def __init__(self, slots: list[Slot], *, only_items: bool, sized: bool | None) -> None:
+    def __init__(self, slots: list[Slot], *, only_items: bool, sized: bool | None, gates: int = 0) -> None:
         self.slots = slots
         kinds = tuple(Kind.of(slot) for slot in slots)
-        self._run, self._code, self._lines = _written(kinds, only_items, sized)
+        self._run, self._code, self._lines = _written(kinds, only_items, sized, gates)
         self._functions = [function for slot in slots for function in _functions_of(slot)]
 
     def where(self, error: BaseException) -> tuple[int, Any] | None:
@@ -117,21 +117,28 @@ class Left(NamedTuple):
 
 
 class Direct(Written):
-    """All stages of a flow as one call for one item.
+    """All stages of a flow as one call for one item, if all are ready.
 
     Attributes:
         out: the call: what the item becomes, NONE_CAME, or a `Left`.
     """
 
     def __init__(self, slots: list[Slot]) -> None:
-        super().__init__(slots, only_items=False, sized=None)
-        self.out: Callable[[Any], Any] = self._run(Left, *self._functions)
+        gates = [half for slot in slots for half in slot.gates]
+        super().__init__(slots, only_items=False, sized=None, gates=len(gates))
+        self.out: Callable[[Any], Any] = self._run(Left, *self._functions, *gates)
 
 
 @functools.cache
-def _written(kinds: tuple[Kind, ...], only_items: bool, sized: bool | None) -> tuple[Any, CodeType, list[int]]:  # noqa: FBT001
+def _written(
+    kinds: tuple[Kind, ...],
+    only_items: bool,  # noqa: FBT001
+    sized: bool | None,  # noqa: FBT001
+    gates: int,
+) -> tuple[Any, CodeType, list[int]]:
     """The function for such stages, its code, and the line of each stage and of what comes behind them."""
-    names = ", ".join(["leave", *(f"f{at}, d{at}, g{at}" for at in range(len(kinds)))])
+    halves = [f"h{at}" for at in range(gates)]
+    names = ", ".join(["leave", *(f"f{at}, d{at}, g{at}" for at in range(len(kinds))), *halves])
     last = f"x{len(kinds)}"
     if sized is None:
         lines = [f"def bind({names}):", " def run(x0):"]
@@ -139,6 +146,7 @@ def _written(kinds: tuple[Kind, ...], only_items: bool, sized: bool | None) -> t
         lines = [f"def run(source, {names}):", f" left = {MAX_BYTES}", " for x0 in source:"]
     if not only_items:
         lines += ["  if type(x0) is Reply or x0 is END: return leave(-1, None, x0)"]
+    lines += [f"  if not {half}.ready: return leave(-1, None, x0)" for half in halves]
     starts = []
     for at, kind in enumerate(kinds):
         starts.append(len(lines) + 1)

@@ -31,6 +31,8 @@ class Newsroom:
         self._read_scope: trio.CancelScope | None = None
         self._turns = trio.lowlevel.ParkingLot()
         self.turn_taken = False
+        self.awaited = 0
+        """How many tasks wait for something to change, or for their turn."""
 
     def tell(self) -> None:
         """Something changed: whoever waits looks again."""
@@ -39,11 +41,6 @@ class Newsroom:
             self._lot.unpark_all()
         if self._turn_scopes:
             self._follow_deadline()
-
-    @property
-    def awaited(self) -> bool:
-        """Whether any task waits for something to change, or for its turn."""
-        return bool(self._lot or self._turns or self._turn_scopes)
 
     def interrupt(self) -> None:
         """Something is to be done inbound of which the transport knows nothing."""
@@ -66,15 +63,22 @@ class Newsroom:
 
     async def changed(self) -> None:
         """Wait until something changed."""
-        await self._lot.park()
+        await self._park(self._lot)
+
+    async def _park(self, lot: trio.lowlevel.ParkingLot) -> None:
+        self.awaited += 1
+        try:
+            await lot.park()
+        finally:
+            self.awaited -= 1
 
     async def wait(self, deadline: float | None = None) -> None:
         """Wait until something changed, or the deadline is over; raise when the pipeline is closed."""
         if deadline is None:
-            await self._lot.park()
+            await self._park(self._lot)
         else:
             with trio.CancelScope(deadline=deadline):
-                await self._lot.park()
+                await self._park(self._lot)
         self.check_open()
 
     async def until_closed(self, wait: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -118,7 +122,7 @@ class Newsroom:
         with trio.CancelScope(deadline=self._followed) as scope:
             self._turn_scopes.add(scope)
             try:
-                await lot.park()
+                await self._park(lot)
                 return False
             finally:
                 self._turn_scopes.discard(scope)

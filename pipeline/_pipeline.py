@@ -228,28 +228,32 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         if self._driver.merge_writes and self._engine.to_write_bytes:
             self._driver.flush_straight()
         try:
-            item = await self._read_straight()
-            if item is not NOTHING:
-                return cast("Received", item)
+            item: Received
+            if self._driver.idle:
+                item = await self._read_straight()
+                if item is not NOTHING:
+                    return item
             await trio.lowlevel.checkpoint_if_cancelled()
             reads = self._driver.reads
             item = await self._next()
             if reads == self._driver.reads:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-            return cast("Received", item)
+            return item
         finally:
             self._receiving = False
 
     async def _read_straight(self) -> Any:
-        """An item of what is read next, or NOTHING, where more is to be done than to read."""
+        """An item of what is read next by an idle driver, or NOTHING, where more is to be done than to read."""
         driver = self._driver
-        while driver.idle and self._late_error is None and await driver.read_straight(YIELD_AFTER):
+        while self._late_error is None and await driver.read_straight(YIELD_AFTER):
             self._lent, self._patience = YIELD_AFTER, 0
             try:
                 for item in driver.ready:
                     return item
             except BaseException as error:
                 self._engine.fail_ready(error)
+            if not driver.idle:
+                break
         return NOTHING
 
     def __aiter__(self) -> Pipeline[Received, Sent]:
@@ -267,24 +271,26 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
     async def _receive_next(self) -> Received:
         driver = self._driver
-        if self._lent:
-            self._take_patience_back()
+        item: Received
         if driver.merge_writes and self._engine.to_write_bytes:
             driver.flush_straight()
         if driver.idle:
+            self._lent = self._patience = 0
             self._claim_receive()
             try:
                 item = await self._read_straight()
             finally:
                 self._receiving = False
             if item is not NOTHING:
-                return cast("Received", item)
-        elif self._patience > 0:
+                return item
+        if self._lent:
+            self._take_patience_back()
+        if self._patience > 0:
             item = self._take_one()
             if item is WOULD_WAIT:
                 item = await self._take_waiting()
             if item is not NOTHING:
-                return cast("Received", item)
+                return item
         try:
             item = await self.receive()
         except trio.EndOfChannel:

@@ -32,15 +32,16 @@ class QuickSend:
         out: the call that does it, while `engine.outbound_idle`. What it returns is what the item becomes on the wire,
             if that is one `bytes` and not empty, or NONE_CAME; nothing is under way then. All else is for `settle`,
             what it raises for `fail`.
+        of_many: the same, but `wake` is to be called behind the last of them.
         keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
     def __init__(self, engine: Engine[Any, Any]) -> None:
         self._engine, self._slots = engine, engine.outbound_slots
         self._direct = Direct(self._slots)
-        self._gates = [half for slot in self._slots for half in slot.gates]
         self._waking = [slot for slot in self._slots if slot.wakes]
-        self.out: Callable[[Any], Any] = self._look_after if self._gates or self._waking else self._direct.out
+        self.of_many = self._direct.out
+        self.out: Callable[[Any], Any] = self._out_and_wake if self._waking else self.of_many
         self.keeps_state = any(slot.tracked for slot in self._slots)
 
     @classmethod
@@ -48,15 +49,15 @@ class QuickSend:
         """The short way, if there is one."""
         return cls(engine) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
 
-    def _look_after(self, item: Any) -> Any:
-        """The same for stages that may not be ready, or whose other half may have something to give by itself then."""
-        for half in self._gates:
-            if not half.ready:
-                return Left(-1, None, item)
-        out = self._direct.out(item)
+    def _out_and_wake(self, item: Any) -> Any:
+        out = self.of_many(item)
+        self.wake()
+        return out
+
+    def wake(self) -> None:
+        """Where the other half of a stage has something to give by itself now, tell who waits for input."""
         for slot in self._waking:
             slot.wake()
-        return out
 
     def fill(self, items: Iterator[Any]) -> Any:
         """Put what items become into the buffer, as far as the short way leads, while `engine.outbound_idle`.
@@ -67,7 +68,7 @@ class QuickSend:
         Raises:
             Exception: as `fail` does; what the items before became is in the buffer.
         """
-        out_of, buffer = self.out, self._engine.buffer
+        out_of, buffer = self.of_many, self._engine.buffer
         size, left, add = buffer.size, YIELD_AFTER, buffer.loose.append
         try:
             for item in items:
@@ -86,6 +87,7 @@ class QuickSend:
             return ALL
         finally:
             buffer.size = size
+            self.wake()
 
     def settle(self, out: Any) -> None:
         """Let the engine have the item, as after `Engine.send`, but as far on as it is.

@@ -223,7 +223,13 @@ class Writing:
         news.turn_taken = self.writing = True
         self.writes += 1
         try:
-            sent = await writer.send_some(data)
+            if not (of_many or self.checks_first):  # else it was done before
+                await trio.lowlevel.checkpoint_if_cancelled()
+            sent = writer.send_now(data)
+            if sent:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+            else:
+                sent = await writer.send_some(data)
             if sent < len(data):
                 lane = SHUT
                 self.engine.add_unsent(data[sent:])

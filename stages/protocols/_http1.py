@@ -150,19 +150,17 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
 
     def _events(self) -> Iterator[h11.Event | End]:
         connection, h11 = self.connection, self._h11
-        while True:
-            try:
-                event = self._next_event()
-            except h11.RemoteProtocolError as error:
+        try:
+            while (event := self._next_event()) is not None:
                 self._look()
-                yield from self._failing(error)
+                yield event
+                if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
+                    yield END  # what else the peer sends is no part of any message
+                    return
             self._look()
-            if event is None:
-                break
-            yield event
-            if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
-                yield END  # what else the peer sends is no part of any message
-                return
+        except h11.RemoteProtocolError as error:
+            self._look()
+            yield from self._failing(error)
         if connection.they_are_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
             self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
 
@@ -269,7 +267,9 @@ def _with_reason(event: Any) -> Any:
     if event.reason:
         return event
     same = object.__new__(type(event))  # the constructor would check the headers once more
-    for name in ("status_code", "headers", "http_version"):
-        object.__setattr__(same, name, getattr(event, name))
-    object.__setattr__(same, "reason", _REASONS.get(event.status_code, b"Unknown"))
+    put = object.__setattr__
+    put(same, "status_code", event.status_code)
+    put(same, "headers", event.headers)
+    put(same, "http_version", event.http_version)
+    put(same, "reason", _REASONS.get(event.status_code, b"Unknown"))
     return same

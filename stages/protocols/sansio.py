@@ -182,8 +182,10 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
         try:
             events = method(*args)
             if type(events) is list:
-                to_write = _to_write(self._protocol, Reply)
-                return to_write + events if to_write else events
+                data = self._protocol.data_to_send()
+                if not data and not self._protocol.sending_ended:
+                    return events
+                return [*map(Reply, _results(self._protocol, data)), *events]
             self._events = iter(events)
         except Exception as error:
             self._failure = error
@@ -193,15 +195,15 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
     def _walk(self, events: Iterator[ClientIn | End]) -> Iterator[Any]:
         try:
             for event in events:
-                yield from _to_write(self._protocol, Reply)
+                yield from map(Reply, _to_write(self._protocol))
                 yield event
         except Exception as error:
             self._failure = error
             yield from self._failing(error)
-        yield from _to_write(self._protocol, Reply)
+        yield from map(Reply, _to_write(self._protocol))
 
     def _failing(self, error: Exception) -> Iterator[Any]:
-        yield from _to_write(self._protocol, Reply)
+        yield from map(Reply, _to_write(self._protocol))
         raise error
 
 
@@ -240,9 +242,9 @@ class _Outbound(Outbound[ClientOut, bytes]):
             protocol.send_event(event)
         except Exception as error:
             return self._failing(error)
-        if protocol.sending_ended:
-            return _to_write(protocol)
         data = protocol.data_to_send()
+        if protocol.sending_ended:
+            return _results(protocol, data)
         return [data] if data else ()
 
     async def finish(self) -> Result[bytes]:
@@ -260,14 +262,17 @@ class _Outbound(Outbound[ClientOut, bytes]):
         return _and_raise(written, error)
 
 
-def _to_write(protocol: SansIO[Any, Any], turn: Callable[[Any], Any] | None = None) -> list[Any]:
-    """What the library has to write, as results of outbound, or of inbound: with `turn`."""
-    data = protocol.data_to_send()
+def _to_write(protocol: SansIO[Any, Any]) -> list[Any]:
+    """What the library has to write, as results of outbound."""
+    return _results(protocol, protocol.data_to_send())
+
+
+def _results(protocol: SansIO[Any, Any], data: bytes) -> list[Any]:
     results: list[Any] = [data] if data else []
     if protocol.sending_ended and not protocol._end_was_given:
         protocol._end_was_given = True
         results.append(END)
-    return [turn(each) for each in results] if turn and results else results
+    return results
 
 
 def _and_raise(results: list[Any], error: Exception) -> Iterator[Any]:

@@ -379,7 +379,9 @@ def test_what_was_read_waits_at_a_stage_that_does_not_want_it_any_more(stage: An
     engine = running(LineFramer() | loud)
     taken(engine)
     assert engine.all_taken
+    assert engine.quiet
     loud.has_more = loud.wants_input = stage is Quiet
+    assert not engine.quiet
     assert [] == list(engine.take_in(b"a\n"))
     assert not engine.all_taken
     assert (["polled", b"a"] if stage is Quiet else []) == taken(engine)
@@ -398,7 +400,7 @@ def test_items_go_to_such_a_stage_one_by_one(reads: list[bytes]) -> None:
     engine, other = running(LineFramer() | Pongs() | Quiet()), running(LineFramer() | Pongs() | Quiet())
     got: list[Any] = taken(engine)
     for data in reads:
-        got += engine.take_in(data) if engine.all_taken else received(engine, data)
+        got += engine.take_in(data) if engine.all_taken and engine.quiet else received(engine, data)
         if not engine.all_taken:
             got += taken(engine)
     assert received(other, *reads) == got
