@@ -17,6 +17,8 @@ from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opc
 
 _PLAIN: Final = RsvBits(False, False, False)  # noqa: FBT003 - as wsproto writes it
 _COMPRESSED: Final = RsvBits(True, False, False)  # noqa: FBT003
+_CONTINUATION: Final = int(Opcode.CONTINUATION)  # a number: an enumeration is asked by each frame
+_CONTROL: Final = int(Opcode.CLOSE)
 _TAIL: Final = b"\x00\x00\xff\xff"
 """What the sender of a compressed message left out at its end."""
 
@@ -32,6 +34,7 @@ class Frames(PerMessageDeflate):
     def __init__(self, max_bytes: int, *, deflate: bool) -> None:
         super().__init__()
         self._max_bytes, self._deflate = max_bytes, deflate
+        self.compresses = False  # both sides agreed on it
         self.size = 0  # bytes of the message so far, or, of one that is over the limit, as many as are known of
         self.begun = False  # inside a message, or a frame of it
         self._size_before = 0  # this frame
@@ -41,11 +44,6 @@ class Frames(PerMessageDeflate):
     def enabled(self) -> bool:
         """Whether frames go through it."""
         return True
-
-    @property
-    def compresses(self) -> bool:
-        """Whether both sides agreed on it."""
-        return super().enabled()
 
     @property
     def is_over(self) -> bool:
@@ -63,9 +61,11 @@ class Frames(PerMessageDeflate):
         if not self._deflate or self.compresses:
             return None
         try:
-            return super().accept(offer)
+            answer = super().accept(offer)
         except ValueError:  # a number that is none
             return None
+        self.compresses = super().enabled()
+        return answer
 
     def finalize(self, offer: str) -> None:
         """Take a server's answer."""
@@ -75,6 +75,7 @@ class Frames(PerMessageDeflate):
             super().finalize(offer)
         except IndexError as error:
             raise ValueError(f"a parameter without its value: {offer}") from error
+        self.compresses = True
 
     # ---- in
 
@@ -82,14 +83,14 @@ class Frames(PerMessageDeflate):
         self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
     ) -> CloseReason | RsvBits:
         """Judge a frame by its header alone; twice, where the header was cut in front of the mask."""
-        self._is_control = opcode >= Opcode.CLOSE
-        if rsv.rsv1 and (self._is_control or opcode is Opcode.CONTINUATION):
+        self._is_control = opcode >= _CONTROL
+        if rsv[0] and (self._is_control or opcode == _CONTINUATION):
             return CloseReason.PROTOCOL_ERROR
         if self._is_control:
             return _PLAIN
         self.begun = True
-        if opcode is not Opcode.CONTINUATION:
-            self._is_compressed = rsv.rsv1
+        if opcode != _CONTINUATION:
+            self._is_compressed = rsv[0]
         if not self._is_compressed:
             self.size = self._size_before + payload_length
             if self.size > self._max_bytes:

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 import h11
 from wsproto.connection import Connection, ConnectionState
-from wsproto.events import BytesMessage, CloseConnection, Event, Message, Ping, Request, TextMessage
+from wsproto.events import BytesMessage, CloseConnection, Event, Ping, Request, TextMessage
 from wsproto.frame_protocol import CloseReason
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
@@ -29,6 +29,7 @@ from ._websocket_handshake import ClientHandshake, Handshake, ServerHandshake
 _Results: TypeAlias = Iterator[Event | Reply[Any] | End]
 
 _OPEN: Final = ConnectionState.OPEN
+_MESSAGES: Final[frozenset[type]] = frozenset((TextMessage, BytesMessage))
 _AT_ONCE: Final = 64
 """So many messages are made of one read before somebody asks for them."""
 
@@ -112,9 +113,10 @@ class MessagesIn(Inbound[BytesLike, Event]):
             return self._shake_hands(self._session.handshake.receive, data) if data else ()
         connection.receive_data(data)
         messages: list[Event] = []
+        event: Any
         for event in connection.events():
-            # By far the most are whole, and then nothing is to be done.
-            if not isinstance(event, Message) or not event.message_finished or self._gathered is not None:
+            # By far the most are whole messages, and then nothing is to be done.
+            if type(event) not in _MESSAGES or not event.message_finished or self._gathered is not None:
                 return chain(messages, self._take(connection, event), self.walk(connection))
             messages.append(event)
             if len(messages) == _AT_ONCE:
@@ -217,19 +219,13 @@ class MessagesOut(Outbound[Event, bytes]):
         self._session, self._inbound = session, inbound
         self._is_inside = False  # a message that was begun
 
-    def process_sync(self, event: Event, /) -> Result[bytes]:
+    def process_sync(self, event: Any, /) -> Result[bytes]:
         """Make a frame."""
         connection = self._session.connection
-        if connection is None or not isinstance(event, Event):
-            return self._answer(event)
-        try:
-            data = connection.send(event)
-        except LocalProtocolError:
-            if isinstance(event, Ping):
-                return ()  # of a Heartbeat, which cannot know that the connection is being closed
-            raise
-        if isinstance(event, Message):
-            self._is_inside = not event.message_finished
+        if connection is None or type(event) not in _MESSAGES:
+            return self._send_other(connection, event)
+        data = connection.send(event)
+        self._is_inside = not event.message_finished
         return [data]
 
     async def finish(self) -> Result[bytes]:
@@ -243,15 +239,18 @@ class MessagesOut(Outbound[Event, bytes]):
             )
         return [connection.send(CloseConnection(code=CloseReason.NORMAL_CLOSURE))]
 
-    def _answer(self, event: Event) -> Result[bytes]:
-        """Go on with the handshake; what came before its end is shown now."""
+    def _send_other(self, connection: Connection | None, event: Event) -> Result[bytes]:
         if not isinstance(event, Event):
             raise TypeError(
                 f"WebSocket sends events of wsproto, not {type(event).__name__}: TextMessage(data='...'), "
                 f"BytesMessage(data=b'...'), CloseConnection(code=1000)"
             )
-        if isinstance(event, Ping):
-            return ()
+        if isinstance(event, Ping) and (connection is None or connection.state is not _OPEN):
+            return ()  # of a Heartbeat, which cannot know how the connection stands
+        return self._answer(event) if connection is None else [connection.send(event)]
+
+    def _answer(self, event: Event) -> Result[bytes]:
+        """Go on with the handshake; what came before its end is shown now."""
         handshake = self._session.handshake
         data = handshake.send(event)
         self._session.connection = connection = handshake.connection
