@@ -163,13 +163,14 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             self._inbound.put(END)
 
     def end_input(self) -> None:
-        """End the input although the wire has not ended: behind a stage for which that would be an attack (TLS)."""
-        boundaries = [slot for slot in self._inbound.slots if slot.stage.is_trust_boundary]
-        if self._input_ended or not boundaries:
+        """End the input although the wire has not ended: behind a stage for which that would be an error (TLS)."""
+        stages = [(slot, slot.stage) for slot in self._inbound.slots]
+        told = [slot for slot, stage in stages if stage.is_trust_boundary or stage.end_is_told]
+        if self._input_ended or not told:
             self.feed_eof()
             return
         self._input_ended = True
-        self._inbound.end_behind(boundaries[-1])
+        self._inbound.end_behind(told[-1])
 
     def next_item(self) -> ClientIn | Literal[NeedInput.NEED_INPUT, End.END] | Waiting:
         """Run inbound until an item for the client is out.

@@ -229,6 +229,8 @@ class Slot:
 
     def holds_input(self) -> bool:
         """Whether the stage has taken input that nothing has come of; asked while nothing else is in work."""
+        if self.stage.end_is_told and self.stage.holds:
+            return True  # whether or not it can give it back
         taken = self.stage.unread(())
         held = [] if taken is None else [item for item in taken if not is_empty(item)]
         for item in held:  # what it gave back it gets again, and is where it was

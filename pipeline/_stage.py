@@ -100,6 +100,8 @@ class Stage(Generic[In, Out]):
     """bool: watches and changes nothing, so it may go in and out of a running pipeline."""
     is_trust_boundary: Any = False
     """bool: when it goes into a running chain, what was received before must not get behind it (TLS)."""
+    end_is_told: Any = False
+    """bool, inbound only: its peer tells it of the end, and an end of the wire alone is an error to it (WebSocket)."""
     watch: Any = None
     """Callable[[str, item], object] | None, taps only: what it does with an item, told the direction; it is faster.
 

@@ -85,6 +85,8 @@ def halves(session: Session, name: str, *, whole_messages: bool) -> tuple[Messag
 class MessagesIn(Inbound[BytesLike, Event]):
     """The inbound half: frames in, messages out."""
 
+    end_is_told = True
+
     def __init__(self, session: Session, name: str, *, whole_messages: bool) -> None:
         self.name = f"{name}.inbound"
         self._session, self._whole_messages = session, whole_messages

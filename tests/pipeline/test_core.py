@@ -1215,6 +1215,18 @@ class Strict(Inbound[bytes, bytes]):
         raise AssertionError("nobody cut the wire")
 
 
+class Told(Strict):
+    """Its peer says where the end is; every second byte completes something."""
+
+    is_trust_boundary = False
+    end_is_told = True
+    holds = 0
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self.holds = (self.holds + len(item)) % 2
+        return [item]
+
+
 class LastWord(Inbound[bytes, bytes]):
     def process_sync(self, item: bytes, /) -> list[bytes]:
         return [item]
@@ -1223,15 +1235,28 @@ class LastWord(Inbound[bytes, bytes]):
         return [b"last"]
 
 
-def test_an_end_that_the_wire_did_not_make_is_none_for_a_trust_boundary() -> None:
+@pytest.mark.parametrize("strict", [Strict, Told])
+def test_an_end_that_the_wire_did_not_make_is_none_where_the_peer_tells_it(strict: type[Strict]) -> None:
     """The stages behind it finish; those before it did not end, and are not asked."""
-    engine: Engine[Any, Any] = Engine(Strict() | LastWord())
+    engine: Engine[Any, Any] = Engine(strict() | LastWord())
     engine.start()
     assert NEED_INPUT is engine.next_item()
     engine.end_input()
     assert not engine.wants_input
     assert [b"last", END, END] == [engine.next_item() for _ in range(3)]
     engine.end_input()
+    engine.close()
+
+
+def test_what_has_begun_where_the_peer_tells_the_end() -> None:
+    engine: Engine[Any, Any] = Engine(Told())
+    engine.start()
+    begun = []
+    for _ in range(2):
+        engine.feed(b"x")
+        assert [b"x", NEED_INPUT] == [engine.next_item() for _ in range(2)]
+        begun.append(engine.has_begun_input())
+    assert [True, False] == begun
     engine.close()
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
 
@@ -161,6 +162,55 @@ async def test_their_client_closes_with_a_code() -> None:
     async with our_server(echo) as url:
         await with_their_client(url, lambda connection: connection.close(3000, "enough"))
     assert [(3000, "enough")] == echo.ends
+
+
+async def test_their_client_is_left_in_good_order() -> None:
+    """When the handler ends, and when the server goes down while it waits."""
+
+    async def serve(pipeline: Served) -> None:
+        async for event in pipeline:
+            if event == TextMessage(data="leave"):
+                break
+            if isinstance(event, Request):
+                await pipeline.send(AcceptConnection())
+                await pipeline.send(TextMessage(data="welcome"))
+
+    ends: list[Any] = []
+    here = trio.Event()
+
+    def talk(connection: Theirs, *, leave: bool) -> None:
+        assert "welcome" == connection.recv(timeout=SECONDS)
+        if leave:
+            connection.send("leave")
+        else:
+            trio.from_thread.run_sync(here.set)
+        with pytest.raises(ConnectionClosedOK) as info:
+            connection.recv(timeout=SECONDS)
+        ends.append(info.value.rcvd)
+
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(serve_in_a_scope, serve)
+        url = f"ws://127.0.0.1:{server.port}"
+        await with_their_client(url, partial(talk, leave=True))
+        nursery.start_soon(with_their_client, url, partial(talk, leave=False))
+        await here.wait()
+        server.scope.cancel()
+    assert [1000, 1000] == [end.code for end in ends]
+
+
+@dataclass
+class InAScope:
+    port: int
+    scope: trio.CancelScope
+
+
+async def serve_in_a_scope(handler: Any, *, task_status: trio.TaskStatus[InAScope]) -> None:
+    """A server with grace that can be cancelled alone."""
+    with trio.CancelScope() as scope:
+        async with trio.open_nursery() as nursery:
+            serve = partial(serve_tcp, host="127.0.0.1", grace_seconds=SECONDS)
+            (listener,) = await nursery.start(serve, handler, 0, partial(WebSocket, "server"))
+            task_status.started(InAScope(listener.socket.getsockname()[1], scope))
 
 
 @DEFLATE
