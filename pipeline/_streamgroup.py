@@ -22,8 +22,8 @@ from ._substream import CLOSED, Group, Substream
 
 LEFT: Final = "the block of open_streams() was left: use the streams inside it only"
 REFUSED: Final = "streams.aclose() was called, or the block left: no more streams of the peer are accepted"
-MAX_OWED: Final = 1000
-"""Nothing is read while so many resets and returns of credit wait for the peer to read them."""
+MAX_RESETS: Final = 1000
+"""Nothing is read while more resets than that wait for the peer to read them; of credit there is an end, of them none."""
 MAX_GONE: Final = 1000
 """The keys of so many streams are remembered that were given up before the peer had ended them."""
 
@@ -155,7 +155,7 @@ class StreamGroup(StreamWriter, Group):
             with self._reading:
                 async for item in self.pipeline:
                     self._take(item)
-                    if self._full is not None or self.turns.ahead > MAX_OWED:
+                    if self._full is not None or self.resets > MAX_RESETS:
                         await self._wait_for_room()
             error = self._unsendable
         except Exception as failure:
@@ -241,7 +241,7 @@ class StreamGroup(StreamWriter, Group):
     def _has_room(self) -> bool:
         state = None if self._full is None else self._full._state
         full = state is not None and not state.closed and state.waiting >= self._max_stream_bytes
-        return not full and self.turns.ahead <= MAX_OWED
+        return not full and self.resets <= MAX_RESETS
 
     async def _wait_for_room(self) -> None:
         if isinstance(self.pipeline, Pipeline):
@@ -306,4 +306,4 @@ class StreamGroup(StreamWriter, Group):
         if self.rules.reset is not None:
             told = self.rules.reset(key, reason)
             if told is not None:
-                self.owe(told)
+                self.owe_reset(told)

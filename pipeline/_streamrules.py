@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from ._items import size_of
@@ -44,6 +44,9 @@ class StreamRules:
         new_key: the key of the next stream that `open()` begins.
         attach: called when the block of `open_streams` begins: from now on credit is returned by `taken` only.
         detach: called when the block was left.
+
+    Raises:
+        TypeError: one of them is no function.
     """
 
     key: Callable[[Any], Hashable]
@@ -60,6 +63,14 @@ class StreamRules:
     new_key: Callable[[], Hashable] | None = None
     attach: Callable[[], object] | None = None
     detach: Callable[[], object] | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if not callable(value) and (value is not None or field.name == "key"):
+                raise TypeError(
+                    f"StreamRules({field.name}={value!r}): must be a function, as in {field.name}=lambda item: ..."
+                )
 
     def cost(self, item: Any) -> int:
         """What a received item counts while nobody takes it."""

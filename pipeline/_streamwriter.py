@@ -22,6 +22,8 @@ class Sending:
     """An item on its way out, and the task that waits until it is written; or nobody's.
 
     Attributes:
+        stream: whose it is; None: it belongs to no sender.
+        ends: it is the last one of its stream.
         over: it is written, or will not be.
         error: why it was not written.
     """
@@ -39,6 +41,12 @@ class Sending:
         self.over.set()
 
 
+class _Reset(Sending):
+    """It tells the peer that a stream is given up."""
+
+    __slots__ = ()
+
+
 class StreamWriter(ABC):
     """The writing side of a group of streams.
 
@@ -47,6 +55,7 @@ class StreamWriter(ABC):
         failed: why nothing can be sent any more, if the reader knows.
         left: nothing more is to be sent but what is owed.
         written: nothing is being written any more.
+        resets: how many resets are still to be written.
         room: where the reader waits until something was taken or written.
     """
 
@@ -57,6 +66,7 @@ class StreamWriter(ABC):
         self.failed: Exception | None = None
         self.left = False
         self.written = trio.Event()
+        self.resets = 0
         self.room = trio.lowlevel.ParkingLot()
         self._work = trio.lowlevel.ParkingLot()  # where the task waits for something to write
         self._current: Sending | None = None  # what is being written
@@ -88,17 +98,21 @@ class StreamWriter(ABC):
         if sending.error is not None:
             raise sending.error
 
-    def owe(self, item: Any) -> None:
-        """Send an item that belongs to no sender, ahead of all others."""
-        if self.failed is None:
-            self.turns.add_first(Sending(item))
-            self._work.unpark()
+    def owe_reset(self, item: Any) -> None:
+        """Tell the peer that a stream is given up."""
+        self.resets += 1
+        self._owe(_Reset(item))
 
     def return_credit(self, item: Any) -> None:
         """A received item was taken, or nobody will."""
         credit = None if self.rules.taken is None else self.rules.taken(item)
-        if credit is not None:
-            self.owe(credit)
+        if credit is not None and self.failed is None:
+            self._owe(Sending(credit))
+
+    def _owe(self, sending: Sending) -> None:
+        """Send what belongs to no sender, ahead of all others."""
+        self.turns.add_first(sending)
+        self._work.unpark()
 
     def look_again(self) -> None:
         """Streams that may not send may be able to, now."""
@@ -134,6 +148,7 @@ class StreamWriter(ABC):
             else:
                 self._sent(sending)
             sending.over.set()
+            self.resets -= isinstance(sending, _Reset)
             self.room.unpark_all()
             del sending
             self._current = None

@@ -25,11 +25,6 @@ class Turns(Generic[S, T]):
         self._first: deque[T] = deque()
         self._look_again = False
 
-    @property
-    def ahead(self) -> int:
-        """How many things wait that go ahead of all streams."""
-        return len(self._first)
-
     def add_first(self, thing: T) -> None:
         """Send a thing ahead of what all streams have to send."""
         self._first.append(thing)

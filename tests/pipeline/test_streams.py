@@ -27,11 +27,11 @@ from pipeline import (
     open_streams,
     outbound,
 )
-from pipeline._streamgroup import MAX_GONE, MAX_OWED
+from pipeline._streamgroup import MAX_GONE, MAX_RESETS
 from pipeline.testing import Reset, check_channel, pipeline_pair
 from stages import Heartbeat, JSONCodec, LineFramer, TextCodec
 from tests.pipeline.muxed import Credit, Item, PeerResetError, json_lines, mux_rules
-from tests.pipeline.parts import cancelled_at
+from tests.pipeline.parts import cancelled_at, tcp_pair
 from tests.pipeline.tasks import End, connection, settled, started
 
 MUX = mux_rules()
@@ -700,17 +700,31 @@ async def test_timers_go_on_while_all_wait() -> None:
         assert [b"beat", b"beat"] == [await server.receive() for _ in range(2)]
 
 
-async def test_a_peer_that_does_not_read_what_it_is_owed_is_not_read() -> None:
+async def test_a_peer_that_does_not_read_its_resets_is_not_read() -> None:
     """Else its streams that are refused would fill the memory."""
     async with streaming(room=0, max_streams=1) as (streams, peer, _, _):
-        for number in range(3 * MAX_OWED):
+        for number in range(3 * MAX_RESETS):
             peer.sending.send_nowait(data(number))
         await settled()
-        assert MAX_OWED < streams.refused_streams < MAX_OWED + 5
+        assert MAX_RESETS < streams.refused_streams < MAX_RESETS + 5
         assert reset(1) == await peer.receive()
-        for _ in range(3 * MAX_OWED - 2):
+        for _ in range(3 * MAX_RESETS - 2):
             await peer.receive()
-        assert 3 * MAX_OWED - 1 == streams.refused_streams
+        assert 3 * MAX_RESETS - 1 == streams.refused_streams
+
+
+async def test_credit_that_the_peer_does_not_read_stops_nobody() -> None:
+    """There is no more of it than of what came, and two that both waited for each other would do so for ever."""
+    rules = mux_rules(taken=lambda item: ("window", item[1], 1), size=lambda item: 0)
+    async with streaming(room=0, rules=rules) as (streams, peer, nursery, _):
+        for _ in range(2 * MAX_RESETS):
+            peer.sending.send_nowait(data(1))
+        stream = await streams.receive()
+        for _ in range(2 * MAX_RESETS):
+            await stream.receive()
+        accepts = await started(nursery, streams.receive)
+        await give(peer, data(2))
+        assert 2 == accepts.result.key
 
 
 # ---- when something fails
@@ -948,6 +962,13 @@ async def test_without_rules_it_says_what_is_missing() -> None:
                     pass
 
 
+def test_rules_are_functions() -> None:
+    with pytest.raises(TypeError, match=r"StreamRules\(ends=True\): must be a function, as in ends=lambda item: "):
+        StreamRules(key=key_of, ends=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="key=None"):
+        StreamRules(key=None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("options", "error", "match"),
     [
@@ -1134,6 +1155,19 @@ async def test_of_a_hundred_streams_two_that_stand_still_hold_up_nobody(pieces: 
         await run_transfer(transfer, near, far, good=98, given_up=0, pieces=pieces)
     assert 98 == len(transfer.done)
     assert transfer.most <= 100 * Transfer.WINDOW
+
+
+@pytest.mark.real_time
+async def test_streams_over_a_real_socket() -> None:
+    """The same, with what the kernel does to it."""
+    transfer = Transfer(4)
+    async with tcp_pair() as (near, far), Pipeline(far, json_lines()) as server, Pipeline(near, json_lines()) as client:
+        with trio.fail_after(60):
+            await run_transfer(transfer, client, server, good=20, given_up=20, pieces=5)
+        async with trio.open_nursery() as nursery:  # both at once, as either waits for the other
+            nursery.start_soon(client.aclose)
+            nursery.start_soon(server.aclose)
+    assert 20 <= len(transfer.done)
 
 
 @pytest.mark.parametrize("seed", [pytest.param(0, marks=pytest.mark.full), 1, pytest.param(2, marks=pytest.mark.full)])
