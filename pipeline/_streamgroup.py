@@ -23,7 +23,7 @@ from ._substream import CLOSED, Group, Substream
 LEFT: Final = "the block of open_streams() was left: use the streams inside it only"
 REFUSED: Final = "streams.aclose() was called, or the block left: no more streams of the peer are accepted"
 MAX_RESETS: Final = 1000
-"""Nothing is read while more resets than that wait for the peer to read them; of credit there is an end, of them none."""
+"""Nothing is read while more resets than that wait for the peer to read them: they have no end, as credit has."""
 MAX_GONE: Final = 1000
 """The keys of so many streams are remembered that were given up before the peer had ended them."""
 
