@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import enum
 import importlib
 import inspect
 import io
@@ -212,6 +213,8 @@ def _family_line(family: str) -> str:
 
 
 def _call(entry: Entry, width: int, *, indent: str) -> list[str]:
+    if isinstance(entry.stage, enum.EnumMeta):
+        return _wrapped(", ".join(f"{entry.name}.{name}" for name in entry.stage.__members__), width, indent=indent)
     head = f"{indent}{entry.name}("
     words: list[str] = []
     for each in entry.parameters:

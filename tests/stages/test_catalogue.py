@@ -91,6 +91,10 @@ def test_a_long_call_is_broken_between_parameters_and_aligned() -> None:
     assert expected in shown
 
 
+def test_an_enumeration_shows_its_members_and_no_call() -> None:
+    assert "\n    SOCKSReply.GRANTED, SOCKSReply.FAILURE, " in overview([entry("SOCKSReply")])
+
+
 def test_one_in_full_has_its_docstring_and_its_members() -> None:
     shown = in_full(entry("LineFramer"))
     assert shown.startswith("from stages import LineFramer\n\nLineFramer(max_bytes=65536, *, ending='any', ")
