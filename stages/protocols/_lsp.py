@@ -3,8 +3,8 @@
 https://www.jsonrpc.org/specification and https://microsoft.github.io/language-server-protocol. The framer is a stage of
 its own, so that this one serves other JSON-RPC peers, too, whose messages are lines (the Model Context Protocol).
 
-No library: `lsp`, the one on PyPI that does no I/O, speaks by turns. What a server pushes is an error to it, and one that
-`except Exception` does not catch; a client cannot ask before it was answered. A framer in front helps with neither.
+No library: `lsp`, the one on PyPI that does no I/O, speaks by turns. What a server pushes is an error to it, and one
+that `except Exception` does not catch; a client cannot ask before it was answered. A framer in front helps with neither.
 """
 
 from __future__ import annotations
