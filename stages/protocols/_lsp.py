@@ -4,7 +4,7 @@ https://www.jsonrpc.org/specification and https://microsoft.github.io/language-s
 its own, so that this one serves other JSON-RPC peers, too, whose messages are lines (the Model Context Protocol).
 
 No library: `lsp`, the one on PyPI that does no I/O, speaks by turns. What a server pushes is an error to it, and one
-that `except Exception` does not catch; a client cannot ask before it was answered. A framer in front helps with neither.
+that `except Exception` does not catch; a client cannot ask before it was answered. A framer helps with neither.
 """
 
 from __future__ import annotations
