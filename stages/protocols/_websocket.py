@@ -58,9 +58,9 @@ class WebSocket(Duplex[BytesLike, "wsproto.events.Event", "wsproto.events.Event"
 
     Raises:
         wsproto.utilities.RemoteProtocolError: what the peer sent is wrong, too long, or it ended the stream without a
-            close. It was told before: the close frame (or HTTP response, in the handshake) that was sent is the
-            error's `event_hint`. The stage stays failed. From the constructor: `request` asks for no WebSocket; the
-            hint has the status to answer with.
+            close. It was told before: the close frame (of a server in the handshake, the HTTP response) that was sent
+            is the error's `event_hint`. The stage stays failed. From the constructor: `request` asks for no WebSocket;
+            the hint has the status to answer with.
         wsproto.utilities.LocalProtocolError: the event cannot be sent now, or outbound ended inside a message;
             nothing was written, and others can be sent.
         TypeError: what is sent is no event of wsproto; nothing was written, and others can be sent.

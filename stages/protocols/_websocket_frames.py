@@ -36,6 +36,7 @@ class Frames(PerMessageDeflate):
         self._max_bytes, self._deflate = max_bytes, deflate
         self.compresses = False  # both sides agreed on it
         self.size = 0  # bytes of the message so far, or, of one that is over the limit, as many as are known of
+        self.complaint = ""  # what is wrong; wsproto says of all of it only that an extension found it
         self.begun = False  # inside a message, or a frame of it
         self._size_before = 0  # this frame
         self._is_control = self._is_compressed = False
@@ -44,11 +45,6 @@ class Frames(PerMessageDeflate):
     def enabled(self) -> bool:
         """Whether frames go through it."""
         return True
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the message is over the limit."""
-        return self.size > self._max_bytes
 
     # ---- the handshake
 
@@ -85,7 +81,7 @@ class Frames(PerMessageDeflate):
         """Judge a frame by its header alone; twice, where the header was cut in front of the mask."""
         self._is_control = opcode >= _CONTROL
         if rsv[0] and (self._is_control or opcode == _CONTINUATION):
-            return CloseReason.PROTOCOL_ERROR
+            return self._complain(CloseReason.PROTOCOL_ERROR, f"frame {opcode:#x} is marked as compressed")
         if self._is_control:
             return _PLAIN
         self.begun = True
@@ -94,7 +90,7 @@ class Frames(PerMessageDeflate):
         if not self._is_compressed:
             self.size = self._size_before + payload_length
             if self.size > self._max_bytes:
-                return CloseReason.MESSAGE_TOO_BIG
+                return self._too_big()
         return _COMPRESSED if self.compresses else _PLAIN
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
@@ -119,10 +115,10 @@ class Frames(PerMessageDeflate):
         room = self._max_bytes - self.size + 1
         try:
             out = self._inflater.decompress(data, room)
-        except zlib.error:
-            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+        except zlib.error as error:
+            return self._complain(CloseReason.INVALID_FRAME_PAYLOAD_DATA, str(error))
         self.size += len(out)
-        return CloseReason.MESSAGE_TOO_BIG if len(out) == room else out
+        return self._too_big() if len(out) == room else out
 
     def _end_inflating(self, proto: FrameDecoder | FrameProtocol) -> bytes | CloseReason:
         data = self._inflate(proto, _TAIL)
@@ -131,6 +127,14 @@ class Frames(PerMessageDeflate):
         if forgets or (self._inflater is not None and self._inflater.eof):
             self._inflater = None
         return data
+
+    def _too_big(self) -> CloseReason:
+        complaint = f"a message of at least {self.size} bytes is over the limit, max_bytes={self._max_bytes}"
+        return self._complain(CloseReason.MESSAGE_TOO_BIG, complaint)
+
+    def _complain(self, code: CloseReason, complaint: str) -> CloseReason:
+        self.complaint = complaint
+        return code
 
     # ---- out
 

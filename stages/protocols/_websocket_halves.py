@@ -58,7 +58,6 @@ class Session:
         deflate: bool,
     ) -> None:
         self.frames = Frames(max_bytes, deflate=deflate)
-        self.max_bytes = max_bytes
         self.handshake: Handshake
         if role == "client":
             if not isinstance(request, Request):
@@ -169,10 +168,8 @@ class MessagesIn(Inbound[BytesLike, Event]):
 
     def _fail(self, connection: Connection, code: int, reason: str) -> _Results:
         """Tell the peer what is wrong, and raise it."""
-        session, remedy = self._session, ""
-        if session.frames.is_over:
-            size, remedy = session.frames.size, ". Raise max_bytes if it is a right one"
-            reason = f"a message of at least {size} bytes is over the limit, max_bytes={session.max_bytes}"
+        session, reason = self._session, self._session.frames.complaint or reason
+        remedy = ". Raise max_bytes if it is a right one" if code == CloseReason.MESSAGE_TOO_BIG else ""
         said = CloseConnection(code=code, reason=reason)
         session.failure = RemoteProtocolError(f"WebSocket: {reason}{remedy}", event_hint=said)
         if connection.state is _OPEN and code != CloseReason.ABNORMAL_CLOSURE:

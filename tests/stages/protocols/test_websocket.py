@@ -932,20 +932,56 @@ def test_a_compressed_stream_may_end_with_a_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wire", "code"),
+    ("wire", "code", "reason"),
     [
-        (frame(1, b"\xff\xff\xff", rsv=4), 1007),
-        (frame(1, b"\x04", rsv=4), 1007),
-        (frame(9, rsv=4), 1002),
-        (frame(1, compressed(b"x"), fin=False, rsv=4) + frame(0, rsv=4), 1002),
+        (frame(1, b"\xff\xff\xff", rsv=4), 1007, "invalid block type"),
+        (frame(1, b"\x04", rsv=4), 1007, "invalid code lengths"),
+        (frame(9, rsv=4), 1002, "frame 0x9 is marked as compressed"),
+        (frame(1, compressed(b"x"), fin=False, rsv=4) + frame(0, rsv=4), 1002, "frame 0x0 is marked as compressed"),
     ],
 )
-def test_what_is_compressed_wrongly_is_told(wire: bytes, code: int) -> None:
+def test_what_is_compressed_wrongly_is_told(wire: bytes, code: int, reason: str) -> None:
     harness = server(ASKED + DEFLATE % b"", deflate=True)
     error = wire_error(harness, wire)
     assert isinstance(error.event_hint, CloseConnection)
     assert code == error.event_hint.code
     assert (0x88, code) == (harness.replies[0][0], int.from_bytes(harness.replies[0][2:4], "big"))
+    assert reason in harness.replies[0].decode("latin-1")
+    assert reason in str(error)
+
+
+# ---- whatever comes
+
+
+def broken(rng: random.Random, wire: bytes) -> bytes:
+    """The wire with something changed in it, added or missing."""
+    at = rng.randrange(len(wire))
+    more = rng.choice([b"\r\n", b"\n\n", b"\xff", b";", b",", b"=", b"\0", rng.randbytes(3), wire[at - 20 : at]])
+    return wire[:at] + rng.choice([b"", more]) + wire[at + rng.randrange(6) :]
+
+
+@pytest.mark.parametrize("size", [150, pytest.param(2000, marks=pytest.mark.full)])
+def test_whatever_comes_is_an_event_or_the_peers_fault(size: int) -> None:
+    """No other error than wsproto's own, and never one that says that it was ours."""
+    rng = random.Random(0)
+    head = ASKED + DEFLATE % b"; client_max_window_bits; server_max_window_bits=10"
+    squeezed = frame(1, compressed(b"hello"), rsv=4) + frame(2, compressed(b"y" * 500), fin=False, rsv=4) + frame(0)
+    answer = ACCEPTED + DEFLATE % b"; server_max_window_bits=10" + b"Sec-WebSocket-Protocol: x\r\n" + END_OF_HEAD
+    faults = 0
+    for _ in range(size):
+        kind = rng.randrange(3)
+        wire = (head + END_OF_HEAD + FRAMES, squeezed + FRAMES, answer)[kind]
+        if kind == 1:
+            harness = server(head, deflate=True)
+        else:
+            harness = Harness(asking(deflate=True) if kind else accepting(deflate=True, max_bytes=1000))
+        try:
+            harness.receive(*random_pieces(rng, broken(rng, wire)))
+            if not harness.inbound_ended:
+                harness.finish()
+        except RemoteProtocolError:
+            faults += 1
+    assert size / 2 < faults < size
 
 
 # ---- both roles
@@ -992,16 +1028,16 @@ def fragments(rng: random.Random, message: Any) -> list[Event]:
     return [*pieces, type(message)(data=data)]
 
 
-async def test_two_pipelines_that_both_flood_do_not_stand_still() -> None:
-    """Each sends more pings than the pipes hold, and each is answered."""
+async def test_two_pipelines_that_ping_each_other_do_not_stand_still() -> None:
+    """Each sends while it answers."""
     async with joined() as (left, right, _), trio.open_nursery() as nursery:
 
         async def flood(pipeline: Peer) -> None:
-            for _ in range(1000):
+            for _ in range(300):
                 await pipeline.send(Ping(b"x" * 100))
 
         async def count(pipeline: Peer) -> None:
-            for _ in range(1000):
+            for _ in range(300):
                 assert isinstance(await pipeline.receive(), Pong)
             with trio.move_on_after(1):  # the other one's pings are still to be answered
                 await pipeline.receive()
