@@ -159,7 +159,10 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
         lines = [line.ljust(_CODE + 1) for line in reply.decode(errors="replace").split("\r\n")[:-1]]
         # smtpproto takes ASCII alone, in lines that have a space behind the code.
         plain = "".join(f"{line}\r\n" for line in lines).encode("ascii", "backslashreplace")
-        response = self.connection.feed_bytes(plain)
+        try:
+            response = self.connection.feed_bytes(plain)
+        except ValueError as error:  # such as a SIZE of five thousand digits
+            self._refuse(str(error))
         if response is None:
             return None
         if response.code == _ASKS and self._answers:
@@ -206,7 +209,7 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
             if not (48 <= byte <= 57 if at < _CODE else byte in b" -\r"):
                 self._refuse(f"a reply begins with three digits and a space, not with {line[: at + 1]!r}")
 
-    def _refuse(self, problem: str) -> None:
+    def _refuse(self, problem: str) -> NoReturn:
         raise self._smtp.SMTPProtocolViolation(f"SMTPClient: what the server sent is no reply: {problem}")
 
     def _check_nothing_injected(self) -> None:

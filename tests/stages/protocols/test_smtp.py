@@ -529,6 +529,14 @@ def test_what_is_no_reply_is_an_error_wherever_it_is_cut(wire: bytes, says: str)
             harness.receive(*pieces)
 
 
+def test_a_size_that_is_no_number_is_a_violation() -> None:
+    harness = Harness(SMTPClient())
+    harness.receive(GREETING)
+    harness.send(EHLO)
+    with pytest.raises(SMTPProtocolViolation, match=r"what the server sent is no reply: Exceeds the limit \(4300"):
+        harness.receive(b"250-mx\r\n250 SIZE " + b"9" * 5000 + b"\r\n")
+
+
 def test_a_limit_of_a_reply_does_not_depend_on_the_cut() -> None:
     def reply(size: int) -> bytes:
         return b"220-" + b"x" * 10 + b"\r\n220 " + b"x" * (size - 22) + b"\r\n"
