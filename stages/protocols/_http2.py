@@ -11,11 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from pipeline import StreamRules
+
 from .._arguments import check_choice, check_size
 from ._http2_credit import DEFAULT_WINDOW, LARGEST_WINDOW, Credit
 from ._http2_frames import Frames
 from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
 from ._http2_sending import Sending, stream_closed
+from ._http2_streams import stream_rules
 from ._http2_upgrade import begin_client, begin_server
 from .sansio import SansIO
 
@@ -123,6 +126,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         self._settings_came = self._leaves = False
         self._left: Any = None  # the peer's GOAWAY
         self._last_id = 0
+        self._attached = False  # to `open_streams`
         self._written = b""
         self.sending_ended = False
         self.upgrade_headers: list[tuple[str, str]] = []
@@ -133,8 +137,13 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     @property
     def ready(self) -> bool:
-        """Whether nothing waits for a window."""
-        return not self._sending.waits
+        """Whether nothing waits for a window, or `open_streams` looks after that."""
+        return self._attached or not self._sending.waits
+
+    @property
+    def stream_rules(self) -> StreamRules:
+        """What `open_streams` has to know."""
+        return stream_rules(self)
 
     @property
     def holds(self) -> int:
@@ -220,7 +229,8 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
                 yield event
         finally:
             stream_id = event.stream_id
-            self._credit.give(stream_id, self._credit.due(stream_id, event.flow_controlled_length))
+            if not (self._attached and event.data):
+                self._credit.give(stream_id, self._credit.due(stream_id, event.flow_controlled_length))
 
     def _read_end(self, event: Any) -> Iterable[Any]:
         self._credit.close(event.stream_id)
@@ -233,11 +243,12 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         return (event,)
 
     def _read_window(self, event: Any) -> Iterable[Any]:
-        return self._flush() if self._sending.waits else ()
+        return self._flush(event) if self._sending.waits else ()
 
     def _read_settings(self, event: Any) -> Iterable[Any]:
         self._settings_came = True
-        return self._flush() if self._sending.waits else ()
+        shown = self._flush(event) if self._sending.waits else ()
+        return shown or ((event,) if self._attached else ())
 
     def _read_goaway(self, frame: bytearray) -> list[Any]:
         """To h2 a connection is over with the peer's GOAWAY; but the streams that are open go on (RFC 9113, 6.8)."""
@@ -254,12 +265,14 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             shown.append(events.StreamReset(stream_id=stream_id, error_code=refused))
         return shown
 
-    def _flush(self) -> list[Any]:
-        """Send what waited; a stream whose trailers h2 refuses is over."""
+    def _flush(self, event: Any) -> list[Any]:
+        """Send what waited; a stream whose trailers h2 refuses is over. `open_streams` is told when any may send."""
         shown: list[Any] = []
         code = self._h2.errors.ErrorCodes.INTERNAL_ERROR
         for stream_id, error in self._sending.flush():
-            if error is not None:
+            if error is None:
+                shown += [event] if self._attached and event not in shown else []
+            else:
                 self._send_reset(SendReset(stream_id, code))
                 shown.append(self._h2.events.StreamReset(stream_id=stream_id, error_code=code, remote_reset=False))
         return shown
@@ -340,12 +353,18 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             raise self._h2.exceptions.TooManyStreamsError(
                 "HTTP2: the peer wants no more streams on this connection (GOAWAY); open another connection"
             )
-        limit, connection = self._peer_limit, self.connection
-        if len(connection.streams) >= limit and (opened := connection.open_outbound_streams) >= limit:
+        limit, opened = self._peer_limit, self._open_streams()
+        if opened >= limit:
             raise self._h2.exceptions.TooManyStreamsError(
                 f"HTTP2: {opened} streams are open, and the peer allows {limit} at a time. Open another one when one "
                 f"has ended"
             )
+
+    def _open_streams(self) -> int:
+        """How many a client has open; h2 looks at each of those it remembers, so it is asked only when it matters."""
+        connection = self.connection
+        remembered = len(connection.streams)
+        return connection.open_outbound_streams if remembered >= self._peer_limit else remembered
 
     @property
     def _peer_limit(self) -> int:
@@ -365,6 +384,18 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         connection.close_connection(item.error_code)
         connection.state_machine.state = state
         self._leaves, self._last_id = True, connection.highest_inbound_stream_id
+
+    # ---- with `open_streams`
+
+    def _attach(self, *, attached: bool) -> None:
+        self._attached = attached
+
+    def _may_send(self, stream_id: int, item: HTTP2Item) -> bool:
+        """Whether nothing of this stream waits; or whether it may be opened."""
+        if self._sending.has_rest(stream_id):
+            return False
+        opens = self._client and type(item) is SendHeaders and stream_id not in self.connection.streams
+        return not opens or self._left is not None or self._open_streams() < self._peer_limit
 
     # ---- before all
 

@@ -34,6 +34,7 @@ class Sending:
     def __init__(self, connection: H2Connection, errors: Any, on_frame: Callable[[], None]) -> None:
         self._connection, self._errors, self._on_frame = connection, errors, on_frame
         self._rests: dict[int, Rest] = {}
+        self._done_with: set[int] = set()  # to be reset behind their end
         self._turns: deque[int] = deque()  # the streams with a rest; who was served last is last
 
     @property
@@ -54,6 +55,15 @@ class Sending:
         """Forget what waits: the stream is over."""
         if self._rests.pop(stream_id, None) is not None:
             self._turns.remove(stream_id)
+            self._done_with.discard(stream_id)
+
+    def reset_behind_end(self, stream_id: Any) -> bool:
+        """Reset a stream when its last data, which waits, is sent; False: its end does not wait."""
+        rest = self._rests.get(stream_id)
+        if rest is None or not rest[-1].end_stream:
+            return False
+        self._done_with.add(stream_id)
+        return True
 
     def headers(self, item: SendHeaders) -> None:
         """Send a head, or trailers behind the data that waits."""
@@ -110,6 +120,8 @@ class Sending:
             except self._errors.ProtocolError as failed:
                 error = failed
             if error is not None or not rest:
+                if error is None and stream_id in self._done_with:
+                    self._connection.reset_stream(stream_id)
                 self.drop(stream_id)
                 yield stream_id, error
 
