@@ -236,6 +236,9 @@ class Writing:
                 self.kept_rest = True
                 await self._write()
                 self.kept_rest = False
+            if self.engine.owes_replies:
+                lane = SHUT
+                await self.run_out()
         except Exception as error:
             lane = SHUT
             if isinstance(error, trio.ClosedResourceError):
@@ -272,6 +275,8 @@ class Writing:
                     await self._write()
                 else:
                     await self.news.until_closed(self._write)
+                if self.engine.owes_replies:
+                    status = None  # whoever receives left those to this task, which has the wire
         if self.engine.sending and self.engine.send_is_out:
             self.engine.finish_send()
         await self._half_close_if_ended()

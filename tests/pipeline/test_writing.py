@@ -27,6 +27,45 @@ async def test_a_reply_through_a_stage_that_really_waits() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_reply_that_is_given_while_a_send_writes_goes_out_behind_it() -> None:
+    """Whoever receives leaves it to whoever has the wire, and nothing else may ever happen that would bring it out."""
+    here, there = trio.testing.memory_stream_pair()
+    stream, seconds = here.send_stream, iter([2])
+    pump: Any = stream.send_all_hook
+
+    async def hold_the_first() -> None:
+        await pump()
+        await trio.sleep(next(seconds, 0))
+
+    stream.send_all_hook = hold_the_first
+    async with Pipeline(here, Lines() | Answers()) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        nursery.start_soon(pipeline.send, b"item")
+        await trio.sleep(1)
+        await there.send_all(b"ping\n")
+        await trio.sleep(9)
+        assert b"item\npong\n" == await there.receive_some()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real_time
+async def test_a_reply_that_is_given_while_a_quick_send_waits_goes_out_behind_it() -> None:
+    async with tcp_pair() as (here, there), Pipeline(here, Lines() | Answers()) as pipeline:
+        clogged = await clog(here)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.receive)
+            nursery.start_soon(pipeline.send, b"item")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await there.send_all(b"ping\n")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            got = b""
+            with trio.fail_after(5):
+                while len(got) < clogged + 10:
+                    got += await there.receive_some()
+            assert got.endswith(b"item\npong\n")
+            nursery.cancel_scope.cancel()
+
+
 async def test_a_reply_that_a_stage_refuses_breaks_outbound() -> None:
     """A reply belongs to no call, so the next send raises the error; receiving goes on."""
 
