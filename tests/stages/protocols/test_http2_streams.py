@@ -353,10 +353,12 @@ async def test_the_end_waits_for_what_waits_for_a_window() -> None:
     async with pipeline_pair(HTTP2("client"), HTTP2("server")) as (client, server), trio.open_nursery() as nursery:
 
         async def serve() -> None:
-            async with server, open_streams(server) as streams, await streams.receive() as stream:
-                await whole(stream)
-                await stream.send(SendHeaders(stream.key, OK))
-                await stream.send(SendData(stream.key, bytes(500_000), end_stream=True))
+            async with server:
+                async with open_streams(server) as streams, await streams.receive() as stream:
+                    await whole(stream)
+                    await stream.send(SendHeaders(stream.key, OK))
+                    await stream.send(SendData(stream.key, bytes(500_000), end_stream=True))
+                await server.send_eof()
 
         nursery.start_soon(serve)
         await client.send(SendHeaders(1, GET, end_stream=True))
