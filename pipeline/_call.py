@@ -29,9 +29,10 @@ class Waiting:
     Cancellation: the stage's call did not happen; it is made again with the same item.
     """
 
-    def __init__(self, slot: Slot, call: Call, coroutine: Any) -> None:
+    def __init__(self, slot: Slot, call: Call, coroutine: Any, yielded: Any = None, loop: Any = None) -> None:
         self._slot, self.call = slot, call
-        self._coroutine, self._yielded = coroutine, None
+        self._coroutine, self._yielded = coroutine, yielded
+        self._loop = loop  # which began to await the coroutine: if it ended before, it would close the coroutine
         self._suspended = False  # a task waits in it
         self._detached = False  # nobody wants its result any more
 
@@ -97,6 +98,7 @@ def call(slot: Slot, op: str, *args: Any) -> Waiting | None:
         cut(slot, this, error)
     slot.running = Waiting(slot, this, coroutine)
     slot.running.begin()
+    slot.prompt = slot.running is None
     raise_failure(slot)
     return slot.running
 
@@ -111,9 +113,10 @@ def begin_process(slot: Slot, item: Any) -> Any:
     try:
         yielded = coroutine.send(None)
     except StopIteration as stop:
+        slot.prompt = True
         return stop.value
-    slot.running = Waiting(slot, ("process", item), coroutine)
-    slot.running._yielded = yielded
+    slot.prompt = False
+    slot.running = Waiting(slot, ("process", item), coroutine, yielded)
     return slot.running
 
 

@@ -241,6 +241,15 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         """What can be taken in between instead of `advance_quickly`, faster; see `Flow.ready`."""
         return self._inbound.ready()
 
+    @property
+    def loop(self) -> Any:
+        """What was `ready` last, if a stage may wait in it: a loop, see `_fused.waits`."""
+        return self._inbound.loop
+
+    def take_over(self, yielded: Any) -> Waiting:
+        """Begin to wait where the `loop` does: what is returned is to be awaited at once."""
+        return self._inbound.take_over(yielded)
+
     def forget_fused(self) -> None:
         """What was made of the stages for `ready_items` is to be made anew."""
         for slot in self._slots:

@@ -20,7 +20,8 @@ from typing import Any, Final, NoReturn, Protocol
 import trio
 
 from ._core import Engine
-from ._flow import NEED_INPUT, WOULD_WAIT, Mark
+from ._flow import NEED_INPUT, WOULD_WAIT, Mark, Waiting
+from ._fused import waits
 from ._items import size_of
 from ._news import briefly
 from ._stage import END
@@ -55,6 +56,8 @@ class Driver(Writing):
         self.driving = False  # somebody drives inbound
         self.changing = False  # the chain is being changed: nobody else is to begin to drive
         self.ready: Iterator[Any] = iter(())  # what may be taken as long as nothing else happens
+        self.loop: Any = None  # what is ready, if a stage in it may wait
+        self.waiting: Waiting | None = None  # what a stage waits for that did; to be awaited at once
         self._calm = False  # nothing else has happened since reading was all there was to do
         self.reads = 0  # how often the transport gave something
         self.eof_read = False
@@ -171,8 +174,29 @@ class Driver(Writing):
                 self._feed(data)
             return False
         self.reads += 1
-        self.ready = islice(self.engine.take_in(data), most)
+        self.make_ready(self.engine.take_in(data), most)
         return True
+
+    def make_ready(self, items: Iterator[Any], most: int) -> None:
+        """Let so many of the items be taken."""
+        self.ready, self.loop = islice(items, most), self.engine.loop
+
+    @property
+    def stage_waits(self) -> bool:
+        """Whether what was taken last of what is ready is no item, but a stage waits, and that is for `wait_for`."""
+        return self.loop is not None and waits(self.loop)
+
+    def wait_for(self, yielded: Any) -> None:
+        """Take note that a stage waits, and of what it yielded; `waited` is to be awaited at once."""
+        self.waiting = self.engine.take_over(yielded)
+
+    async def waited(self) -> None:
+        """Wait for the stage; what comes of it is at its place then."""
+        waiting, self.waiting = self.waiting, None
+        assert waiting is not None
+        with self.drives_inbound():
+            await self.news.until_closed_midway(waiting)
+            self.news.check_open()  # a stage that cannot be cancelled may have held it up beyond the end
 
     async def step(self) -> Any:
         """An item, END, or NOTHING: something happened, look again."""
@@ -265,7 +289,7 @@ class Driver(Writing):
 
     def _disturb(self) -> None:
         """What was ready, and all there was to do, may be so no more."""
-        self.ready, self._calm = _NOTHING_READY, False
+        self.ready, self.loop, self._calm = _NOTHING_READY, None, False
 
     def _stop(self) -> None:
         """The pipeline is closed."""

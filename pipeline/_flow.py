@@ -62,6 +62,8 @@ class Flow(Stock):
     _ready_from = 0
     """How many results there were when `ready` was called."""
     _ready_source: Iterator[Any] = iter(())
+    loop: Any = None
+    """What `ready` gave last, if a stage in it may wait."""
 
     def _seat(self, slots: list[Slot]) -> None:
         for slot in slots:
@@ -107,13 +109,14 @@ class Flow(Stock):
     # ---- through, quickly
 
     def ready(self) -> Iterator[Any]:
-        """What is out already but for stages that never wait: to be taken instead of calling `advance`.
+        """What is out already but for stages that do not wait: to be taken instead of calling `advance`.
 
         It is good until anything else is done here, and may end before there is nothing more: then `advance` goes
-        on. When it raises, `fail_ready` is to be called.
+        on. When it raises, `fail_ready` is to be called. When `loop` is one and it `waits`, `take_over` is.
         """
+        self._lower_top()
         slot = self.slots[self._top] if self.slots else None
-        self._ready_from = 0
+        self._ready_source, self._ready_from, self.loop = _NONE_READY, 0, None
         if slot is None or slot.results is None or self.arrived or self.ended or self._delayed:
             return _NONE_READY
         return self._ready_at(slot)
@@ -123,20 +126,22 @@ class Flow(Stock):
         if slot.fused is None:
             following = self.slots[slot.index + 1 :]
             slot.fused = Fused(slot, following) if all(each.steady for each in following) else False
-        self._ready_source = slot.results
         # Only of a list it is known how much of it was taken.
-        self._ready_from = length_hint(slot.results, 0) if slot.fused else 0
-        if not self._ready_from:
+        if not (slot.fused and slot.fused.prompt and length_hint(slot.results, 0)):
             return _NONE_READY
+        self._ready_source, self._ready_from = slot.results, length_hint(slot.results, 0)
         for each in slot.fused.slots:
             each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
         items: Iterator[Any] = slot.fused.items(slot.results, self._leave)
+        if slot.fused.may_wait:
+            self.loop = items
         return items
 
     @property
     def steady(self) -> bool:
         """Whether items go through whenever they come in while it is quiet, to the end, and nothing else ever waits."""
-        return bool(self.slots) and all(slot.steady_when_quiet for slot in self.slots)
+        fed = all(slot.sync is not None for slot in self._single)
+        return bool(self.slots) and fed and all(slot.steady_when_quiet for slot in self.slots)
 
     @property
     def quiet(self) -> bool:
@@ -174,7 +179,7 @@ class Flow(Stock):
         Returns:
             What is `ready` then; perhaps nothing although there is more: then `advance` goes on.
         """
-        self._ready_from = 0
+        self._ready_source, self._ready_from, self.loop = _NONE_READY, 0, None
         if not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
@@ -215,12 +220,21 @@ class Flow(Stock):
             return
         slot = source.fused.slots[at]
         try:
-            slot.results = results_of(slot.stage, "process_sync", result)
+            slot.results = results_of(slot.stage, "process" if slot.sync is None else "process_sync", result)
         except BaseException as error:
             cut(slot, ("process", item), error)
         slot.op, slot.args, slot.mine = "process", (item,), False
         slot.listed = len(result) if isinstance(result, list | tuple) else 0
         self._top = slot.index
+
+    def take_over(self, yielded: Any) -> Waiting:
+        """A stage in the `loop` waits, and it gave `yielded` for that: go on as if `advance` had called the stage."""
+        loop, self.loop = self.loop, None
+        slot, item = self.slots[self._top].fused.where_it_waits(loop)
+        slot.prompt, slot.mine = False, False
+        waiting = slot.running = Waiting(slot, ("process", item), loop.gi_yieldfrom, yielded, loop)
+        self.touch(slot.index)
+        return waiting
 
     def fail_ready(self, error: BaseException) -> NoReturn:
         """Raise what `ready` raised as `advance` would have: it is the error of one of the stages."""
@@ -251,7 +265,7 @@ class Flow(Stock):
             slot = following
             # Where something waits already, it is behind what waits there that this one goes on.
             if (
-                not (slot.plain or slot.plain_now or (slot.plain_but_waits and not self.never_wait))
+                not (slot.plain or slot.plain_now or (slot.plain_but_waits and not (self.never_wait and slot.may_wait)))
                 or slot.results is not None
                 or slot.inbox
                 or not slot.stage.wants_input
@@ -405,7 +419,7 @@ class Flow(Stock):
         if not slot.open and (slot.stage.end_waits or item is not END):
             return BLOCKED
         item, slot.mine, counted = slot.inbox[0]
-        if self.never_wait and (slot.sync is None if item is not END else slot.finishes):
+        if self.never_wait and (slot.may_wait if item is not END else slot.finishes):
             return WOULD_WAIT
         slot.inbox.popleft()
         self.owed -= counted

@@ -14,6 +14,10 @@ For stages f (one item for each) and g (any number), this is the loop; it is wri
         elif type(result) in NONE and not result: continue
         else: return leave(1, x1, result)
         yield x2
+
+A stage that may wait is awaited, `result = yield from g(x1)`. When it does wait, the loop yields what is to be passed
+on to whatever the task runs on, and is in the middle of something: it `waits`. It never goes on from there: `Waiting`
+takes the stage's coroutine over.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, GeneratorType, TracebackType, coroutine
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from ._chain import Inbound
@@ -43,7 +47,7 @@ class Kind:
     """What is written for one stage.
 
     Args:
-        how: "watch": it lets each item pass; "one": it gives one for each; "many": any number.
+        how: "watch": it lets each item pass; "one": it gives one for each; "many": any number; "await": and may wait.
         only_items: among its results is no reply and no end.
     """
 
@@ -53,6 +57,8 @@ class Kind:
     @classmethod
     def of(cls, slot: Slot) -> Kind:
         """What the stage there declares."""
+        if slot.sync is None:
+            return cls("await", bool(slot.stage.only_items))
         how = "watch" if slot.watches else "one" if slot.one is not None else "many"
         return cls(how, bool(slot.stage.only_items))
 
@@ -79,8 +85,11 @@ class Written:
             trace = trace.tb_next
         if trace is None:
             return None
-        at = sum(line <= trace.tb_lineno for line in self._lines) - 1
-        return None if at < 0 else (at, trace.tb_frame.f_locals[f"x{at}"])
+        return self._at(trace.tb_frame, trace.tb_lineno)
+
+    def _at(self, frame: FrameType, line: int) -> tuple[int, Any] | None:
+        at = sum(start <= line for start in self._lines) - 1
+        return None if at < 0 else (at, frame.f_locals[f"x{at}"])
 
 
 class Fused(Written):
@@ -89,6 +98,24 @@ class Fused(Written):
     def __init__(self, slot: Slot, following: list[Slot]) -> None:
         sized = not all(each.stage.never_expands for each in (slot, *following))
         super().__init__(following, only_items=bool(slot.stage.only_items), sized=sized)
+        self._waiting = [each for each in following if each.may_wait]
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether any of the stages may; then ask `waits` of what the loop gives."""
+        return bool(self._waiting)
+
+    @property
+    def prompt(self) -> bool:
+        """Whether none of the stages waited when it was last called."""
+        return all(slot.prompt for slot in self._waiting)
+
+    def where_it_waits(self, loop: GeneratorType[Any, Any, Any]) -> tuple[Slot, Any]:
+        """Which of the stages waits, and with which item."""
+        assert loop.gi_frame is not None
+        found = self._at(loop.gi_frame, loop.gi_frame.f_lineno)
+        assert found is not None
+        return self.slots[found[0]], found[1]
 
     def items(self, source: Iterator[Any], leave: Leave) -> Iterator[Any]:
         """What comes out of the last stage.
@@ -100,6 +127,11 @@ class Fused(Written):
         """
         items: Iterator[Any] = self._run(source, leave, *self._functions)
         return items
+
+
+def waits(loop: GeneratorType[Any, Any, Any]) -> bool:
+    """Whether what the loop gave last is no item, since a stage in it waits."""
+    return loop.gi_yieldfrom is not None
 
 
 class Left(NamedTuple):
@@ -163,7 +195,8 @@ def _written(
     exec(compile("\n".join(lines), "<fused stages>", "exec"), scope)  # noqa: S102 - of nothing but these lines
     if sized is None:
         return scope["bind"], next(each for each in scope["bind"].__code__.co_consts if type(each) is CodeType), starts
-    return scope["run"], scope["run"].__code__, starts
+    run = coroutine(scope["run"]) if any(kind.how == "await" for kind in kinds) else scope["run"]
+    return run, run.__code__, starts
 
 
 def _functions_of(slot: Slot) -> tuple[Any, ...]:
@@ -171,7 +204,7 @@ def _functions_of(slot: Slot) -> tuple[Any, ...]:
     if slot.watches:
         direction = "inbound" if isinstance(slot.stage, Inbound) else "outbound"
         return slot.stage.watch, direction, slot.stage.watch_failed
-    return slot.one or slot.sync, None, None
+    return slot.one or slot.sync or slot.stage.process, None, None
 
 
 def _lines_of(at: int, kind: Kind, *, drops: bool) -> list[str]:
@@ -182,7 +215,7 @@ def _lines_of(at: int, kind: Kind, *, drops: bool) -> list[str]:
     if kind.how == "one":
         return [f"  {out} = {function}({item})", *([] if kind.only_items else [f"  {turned}"])]
     return [
-        f"  result = {function}({item})",
+        f"  result = {'yield from ' if kind.how == 'await' else ''}{function}({item})",
         "  if type(result) is list and result:",
         f"   try: {out}, = result",
         f"   except ValueError: return leave({at}, {item}, result)",

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterator
+import types
+from collections.abc import Awaitable, Callable, Generator, Iterator
 from contextlib import contextmanager
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 import trio
 
@@ -91,6 +92,56 @@ class Newsroom:
                 self._scopes.discard(scope)
         raise closed_error()
 
+    @types.coroutine
+    def until_closed_midway(self, waiting: Awaitable[None]) -> Generator[Any, Any, None]:
+        """Do what `until_closed` does for a stage's call that has begun to wait already.
+
+        The stage may have opened scopes, and none can be opened around those any more. So there is one inside
+        them around each single wait, and the stage is got out of it by an error.
+        """
+        steps = waiting.__await__()
+        step: Callable[[Any], Any] = steps.send
+        value: Any = None
+        told = False
+        while True:
+            try:
+                yielded = step(value)
+            except StopIteration:
+                return
+            except BaseException as error:
+                rest = _apart_from_leaving(error)
+                if rest is error:
+                    raise
+                raise (rest or closed_error()) from None
+            with trio.CancelScope() as scope:
+                if not told:
+                    self._scopes.add(scope)
+                    if self.closed:
+                        scope.cancel()
+                try:
+                    step, value = steps.send, (yield self._with_way_out(yielded))
+                finally:
+                    self._scopes.discard(scope)
+            # What trio sends is an outcome, of which the stage makes what it stands for.
+            if self.closed and not told and isinstance(getattr(value, "error", None), trio.Cancelled):
+                told, step, value = True, steps.throw, _Leave()
+
+    def _with_way_out(self, yielded: Any) -> Any:
+        """What is yielded to trio: a nursery that waits for its tasks does not mind a scope inside it, but an error."""
+        abort = getattr(yielded, "abort_func", None)
+        if abort is None:
+            return yielded
+
+        def leave(raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
+            done: trio.lowlevel.Abort = abort(raise_cancel)
+            return abort(_raise_leave) if self.closed and done is trio.lowlevel.Abort.FAILED else done
+
+        wait = trio.lowlevel.wait_task_rescheduled(leave)  # noqa: ASYNC105 - only what it yields is wanted
+        try:
+            return wait.send(None)
+        finally:
+            wait.close()
+
     @contextmanager
     def reading(self, deadline: float | None) -> Iterator[trio.CancelScope]:
         """The scope in which the transport is read: it ends at the deadline, or when interrupted."""
@@ -144,6 +195,21 @@ class Newsroom:
             self._followed = due
             for scope in self._turn_scopes:
                 scope.deadline = due
+
+
+class _Leave(BaseException):
+    """Gets a task out of what a stage waits for; it passes what catches an `Exception`, or cancellation."""
+
+
+def _raise_leave() -> NoReturn:
+    raise _Leave
+
+
+def _apart_from_leaving(error: BaseException) -> BaseException | None:
+    """What else the error says than that a task left, perhaps a nursery, too."""
+    if isinstance(error, BaseExceptionGroup) and error.subgroup(_Leave) is not None:
+        return error.split((_Leave, trio.Cancelled))[1]
+    return None if isinstance(error, _Leave) else error
 
 
 def closed_error() -> trio.ClosedResourceError:

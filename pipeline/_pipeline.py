@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
-from itertools import islice
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, TypedDict, cast
 
@@ -249,9 +248,14 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             self._lent, self._patience = YIELD_AFTER, 0
             try:
                 for item in driver.ready:
-                    return item
+                    if not driver.stage_waits:
+                        return item
+                    driver.wait_for(item)
+                    break
             except BaseException as error:
                 self._engine.fail_ready(error)
+            if driver.waiting is not None:
+                await driver.waited()
             if not driver.idle:
                 break
         return NOTHING
@@ -262,9 +266,14 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     async def __anext__(self) -> Received:
         """Return the next item, as `receive` does, but without a checkpoint each time."""
         item: Received
+        driver = self._driver
         try:
-            for item in self._driver.ready:
-                return item
+            for item in driver.ready:
+                loop = driver.loop
+                if loop is None or loop.gi_yieldfrom is None:  # `stage_waits`, but fast
+                    return item
+                driver.wait_for(item)
+                break
         except BaseException as error:
             self._engine.fail_ready(error)
         return await self._receive_next()
@@ -272,6 +281,8 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     async def _receive_next(self) -> Received:
         driver = self._driver
         item: Received
+        if driver.waiting is not None:
+            await self._wait_in_stage()
         if driver.merge_writes and self._engine.to_write_bytes:
             driver.flush_straight()
         if driver.idle:
@@ -289,6 +300,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             item = self._take_one()
             if item is WOULD_WAIT:
                 item = await self._take_waiting()
+                self._lend_patience()
             if item is not NOTHING:
                 return item
         try:
@@ -303,7 +315,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     def _lend_patience(self) -> None:
         """Let what came of the last read be taken the short way, if it can be."""
         if self._is_calm():
-            self._driver.ready = islice(self._engine.ready_items(), self._patience)
+            self._driver.make_ready(self._engine.ready_items(), self._patience)
             self._lent, self._patience = self._patience, 0
 
     def _take_patience_back(self) -> None:
@@ -326,6 +338,12 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             self._fill(batch)
         except Exception as error:
             self._late_error = error  # the items before it come first
+        if self._driver.waiting is not None:
+            try:
+                await self._wait_in_stage()
+            except BaseException:
+                self._driver.park_again(batch)
+                raise
         return batch
 
     def _fill(self, batch: list[Received]) -> None:
@@ -334,16 +352,36 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             self._patience = YIELD_AFTER - 1
             self._lend_patience()
         try:
-            batch.extend(self._driver.ready)
+            if self._driver.loop is None:
+                batch.extend(self._driver.ready)
+            else:
+                self._fill_from_loop(batch)
         except BaseException as error:
             self._engine.fail_ready(error)
         if self._lent:
             self._take_patience_back()
+        if self._driver.waiting is not None:
+            return
         while self._patience > 0 and not self._driver.idle:
             item = self._take_one()
             if item is NOTHING or item is WOULD_WAIT:
                 break
             batch.append(cast("Received", item))
+
+    def _fill_from_loop(self, batch: list[Received]) -> None:
+        driver = self._driver
+        for item in driver.ready:
+            if driver.stage_waits:
+                driver.wait_for(item)
+                return
+            batch.append(item)
+
+    async def _wait_in_stage(self) -> None:
+        self._receiving = True
+        try:
+            await self._driver.waited()
+        finally:
+            self._receiving = False
 
     def _claim_receive(self) -> None:
         if self._receiving:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import dis
+import functools
 from collections import deque
 from collections.abc import Callable, Iterator
+from inspect import CO_COROUTINE
 from operator import length_hint
-from typing import TYPE_CHECKING, Any
+from types import CodeType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, Final
 
 from ._chain import Inbound, Place
 from ._stage import Stage, declares, is_generator, one_process, sync_process
@@ -32,6 +36,8 @@ class Slot:
         self.next: Slot | None = None
         self.sync: Any = sync_process(stage)
         self.one: Any = one_process(stage)
+        self.code = None if self.sync else coroutine_code(stage.process)
+        self.may_wait = not (self.sync or (self.code is not None and has_no_await(self.code)))
         self.watches = bool(stage.is_tap) and stage.watch is not None
         self.polls = isinstance(stage, Inbound) and _overrides(stage, "poll")
         self.poll: Any = stage.poll if self.polls else None
@@ -63,6 +69,7 @@ class Slot:
         self.fused: Any = None  # the stages behind it as one loop, or False: they cannot be; None: nobody asked
         self.plain_between_timers = False
         self.plain_but_waits = False
+        self.prompt = not self.may_wait  # it did not wait when it was last called
         self.has_sequel = False  # something is to be done when its results are used up
 
     def wire(self, index: int, following: Slot | None) -> None:
@@ -86,13 +93,20 @@ class Slot:
 
     @property
     def steady(self) -> bool:
-        """Whether it is plain and never pauses, so that it can be one of several that run as one."""
-        return self.plain and not self.moody
+        """Whether it never pauses, and takes an item at any time, so that it can be one of several that run as one."""
+        return self.plain_if_prompt and not self.moody
 
     @property
     def steady_when_quiet(self) -> bool:
         """Whether that can be said of it, too, as often as it is quiet."""
-        return self.plain or (self.polls and bool(self.sync) and not (self.timed or self.gates or self.tracked))
+        return self.plain_if_prompt or (
+            self.polls and bool(self.sync) and not (self.timed or self.gates or self.tracked)
+        )
+
+    @property
+    def plain_if_prompt(self) -> bool:
+        """Whether it is plain, or would be if it never waited."""
+        return self.plain or (self.plain_but_waits and self.code is not None)
 
     @property
     def open(self) -> bool:
@@ -298,6 +312,22 @@ def is_empty(item: object) -> bool:
 def starts(stage: Stage[Any, Any]) -> bool:
     """Whether the stage has a `start()` to be run."""
     return _overrides(stage, "start")
+
+
+def coroutine_code(method: object) -> CodeType | None:
+    """The code of an `async def`; None: it is something else, if only something around one."""
+    function = method.__func__ if type(method) is MethodType else method
+    code = function.__code__ if type(function) is FunctionType else None
+    return code if code is not None and code.co_flags & CO_COROUTINE else None
+
+
+@functools.cache
+def has_no_await(code: CodeType) -> bool:
+    """Whether a coroutine with this code can never wait: nothing is awaited in it."""
+    return not any(step.opname in _SUSPENDS for step in dis.get_instructions(code))
+
+
+_SUSPENDS: Final = frozenset(("YIELD_VALUE", "YIELD_FROM", "SEND"))
 
 
 def _overrides(stage: Stage[Any, Any], method: str) -> bool:

@@ -1,7 +1,8 @@
-"""Stages that never wait as one loop: the same as going from stage to stage, whatever they give or raise."""
+"""Stages that do not wait as one loop: the same as going from stage to stage, whatever they give or raise."""
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -19,7 +20,7 @@ from .engines import received, running, taken, written
 from .parts import Waits, tcp_pair
 from .wires import clog
 
-# ---- the reference: ten lines that say what a chain of stages that never wait does
+# ---- the reference: ten lines that say what a chain of stages does
 
 
 def reference(stages: list[Any], items: list[Any]) -> Iterator[Any]:
@@ -65,6 +66,26 @@ class Odd(Inbound[int, Any]):
             case "set":
                 return {item}
         return [item]
+
+
+class OddAwaited(Odd):
+    """The same as `async def` that awaits nothing."""
+
+    async def process(self, item: int, /) -> Any:
+        return self.process_sync(item)
+
+
+class OddWaits(Odd):
+    """The same as `async def` that waits at some numbers."""
+
+    async def process(self, item: int, /) -> Any:
+        await self._look_up(item)
+        return self.process_sync(item)  # behind the wait: whoever is cancelled has seen nothing
+
+    async def _look_up(self, item: int) -> None:
+        if self.at.get(item) == "wait":
+            for _ in range(3):
+                await trio.lowlevel.checkpoint()
 
 
 class OddOne(Inbound[int, Any]):
@@ -123,7 +144,8 @@ class Numbers(Inbound[bytes, int]):
         return [int(word) for word in item.split()]
 
 
-WHATS = ["none", "no list", "two", "lazy", "reply", "reply too", "set", "raise"]
+WHATS = ["none", "no list", "two", "lazy", "reply", "reply too", "set", "raise", "wait"]
+KINDS = {"many": Odd, "one": OddOne, "await": OddAwaited, "wait": OddWaits, "quiet": OddQuiet}
 ODD = st.dictionaries(st.integers(0, 11), st.sampled_from(WHATS), max_size=4)
 
 
@@ -143,25 +165,28 @@ def chain_of(plan: list[tuple[str, dict[int, str]]], seen: list[list[int]]) -> A
         if kind == "tap":
             chain |= Tap(inbound_only(sees))
         else:
-            chain |= {"one": OddOne, "many": Odd, "quiet": OddQuiet}[kind](at, seen=sees)
+            chain |= KINDS[kind](at, seen=sees)
     return chain
 
 
 @pytest.mark.unmeasured
 @settings(max_examples=150, deadline=None)
 @given(
-    plan=st.lists(st.tuples(st.sampled_from(["many", "one", "tap", "quiet"]), ODD), max_size=4),
+    plan=st.lists(st.tuples(st.sampled_from([*KINDS, "tap"]), ODD), max_size=4),
     reads=st.lists(st.integers(1, 12), min_size=1, max_size=2),
     batches=st.booleans(),
+    cancelled=st.lists(st.integers(0, 7), max_size=6),
 )
-def test_random_chains_do_what_the_reference_does(plan: Any, reads: list[int], *, batches: bool) -> None:
+def test_random_chains_do_what_the_reference_does(
+    plan: Any, reads: list[int], cancelled: list[int], *, batches: bool
+) -> None:
     """Items, replies, errors, and what each stage saw, in this order: over a real socket, where the short ways are."""
     words = [b" ".join(b"%d" % number for number in range(count)) for count in reads]
     expected_seen: list[list[int]] = [[] for _ in plan]
     stages = [_reference_stage(kind, at, sees) for (kind, at), sees in zip(plan, expected_seen, strict=True)]
     expected, error = _collected(reference([Numbers(), *stages], list(words)))
     seen: list[list[int]] = [[] for _ in plan]
-    got, replies, raised = trio.run(_received, chain_of(plan, seen), words, batches)
+    got, replies, raised = trio.run(_received, chain_of(plan, seen), words, batches, cancelled)
     assert [out for out in expected if not isinstance(out, tuple)] == got
     # A reply of a stage nearer to the wire may overtake one that has further to go.
     assert sorted(str(out[1]).encode() for out in expected if isinstance(out, tuple)) == sorted(replies)
@@ -172,9 +197,7 @@ def test_random_chains_do_what_the_reference_does(plan: Any, reads: list[int], *
 
 
 def _reference_stage(kind: str, at: dict[int, str], sees: list[int]) -> Any:
-    if kind in ("many", "quiet"):
-        return Odd(at, seen=sees)
-    return OddOne(at if kind == "one" else {}, seen=sees)
+    return OddOne({}, seen=sees) if kind == "tap" else KINDS[kind](at, seen=sees)
 
 
 def _collected(outs: Iterator[Any]) -> tuple[list[Any], Exception | None]:
@@ -187,28 +210,54 @@ def _collected(outs: Iterator[Any]) -> tuple[list[Any], Exception | None]:
     return got, None
 
 
-async def _received(chain: Any, words: list[bytes], batches: bool) -> tuple[list[Any], list[bytes], Exception | None]:
-    """What comes out of a pipeline, each word a read of its own."""
+async def _received(
+    chain: Any, words: list[bytes], batches: bool, cancelled: list[int]
+) -> tuple[list[Any], list[bytes], Exception | None]:
+    """What comes out of a pipeline, each word a read of its own.
+
+    `cancelled` says after how many turns of the scheduler one receiving after the other is; then none is any more.
+    """
     got: list[Any] = []
-    raised: Exception | None = None
+    raised: list[Exception] = []
     async with tcp_pair() as (near, far):
         async with Pipeline(near, outbound(lambda item: [b"%d " % item]) | chain) as pipeline:
-            try:
-                for left, word in zip(reversed(range(len(words))), words, strict=True):
-                    await far.send_all(word)
-                    if not left:
-                        await far.send_eof()
-                    with trio.move_on_after(0.005 if left else 5):
-                        if batches:
-                            async for batch in pipeline.batches():
-                                got += batch
-                        else:
-                            async for item in pipeline:
-                                got.append(item)
-            except ValueError as error:
-                raised = error
+            for left, word in zip(reversed(range(len(words))), words, strict=True):
+                await far.send_all(word)
+                if not left:
+                    await far.send_eof()
+                with trio.move_on_after(0.005 if left else 5):
+                    await _receive_into(got, raised, pipeline, batches, cancelled)
+                if raised and left:
+                    await far.send_eof()
+                if raised:
+                    break
             await pipeline.flush()
-        return got, (b"".join([bytes(data) async for data in far])).split(), raised
+        return got, (b"".join([bytes(data) async for data in far])).split(), raised[0] if raised else None
+
+
+async def _receive_into(
+    got: list[Any], raised: list[Exception], pipeline: Any, batches: bool, cancelled: list[int]
+) -> None:
+    """Receive to the end of the stream, or up to an error."""
+    each = pipeline.batches() if batches else pipeline
+    turns = itertools.chain(cancelled, itertools.repeat(None))
+    async with trio.open_nursery() as nursery:
+        for turn in turns:
+            with trio.CancelScope() as scope:
+                if turn is not None:
+                    nursery.start_soon(_cancel_after, scope, turn)
+                try:
+                    async for item in each:
+                        got += item if batches else [item]
+                except ValueError as error:
+                    raised.append(error)
+                return
+
+
+async def _cancel_after(scope: trio.CancelScope, turns: int) -> None:
+    for _ in range(turns):
+        await trio.lowlevel.checkpoint()
+    scope.cancel()
 
 
 # ---- the loop itself
@@ -368,7 +417,9 @@ def test_a_stage_that_may_hold_things_up_is_none_of_those_that_run_as_one(stage:
 
 
 def test_a_chain_with_a_stage_that_waits_goes_the_long_way() -> None:
-    assert not running(LineFramer() | Waits()).inbound_is_steady
+    assert not running(Waits()).inbound_is_steady  # what is read goes right into it
+    _, ready = items_of(LineFramer() | Waits(), b"a\n")
+    assert [] == list(ready)  # it is not known not to wait
     assert running(LineFramer() | Quiet()).inbound_is_steady
 
 
