@@ -357,7 +357,11 @@ def test_a_driver_may_ask_not_to_wait() -> None:
 
     class Slow(Outbound[Any, Any]):
         async def process(self, item: Any, /) -> list[Any]:
+            await self._look_up()
             return [item]
+
+        async def _look_up(self) -> None:
+            pass
 
         async def finish(self) -> list[Any]:
             return ["last"]
