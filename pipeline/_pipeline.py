@@ -232,6 +232,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
                 item = await self._read_straight()
                 if item is not NOTHING:
                     return item
+                self._lent = 0
             await trio.lowlevel.checkpoint_if_cancelled()
             reads = self._driver.reads
             item = await self._next()
