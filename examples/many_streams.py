@@ -25,7 +25,7 @@ from pipeline import Codec, Pipeline, StreamRules, Streams, Substream, open_stre
 from stages import JSONCodec, LineFramer
 
 HOST = "127.0.0.1"
-MAX_LINES = 1000
+MAX_LINES = 100
 
 Message: TypeAlias = dict[str, Any]
 SortStream: TypeAlias = Substream[Message, Message]

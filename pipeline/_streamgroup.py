@@ -103,9 +103,9 @@ class StreamGroup(StreamWriter, Group):
         """What ends a stream's direction, if the protocol has that."""
         return None if self.rules.eof is None else (self.rules.eof(stream.key),)
 
-    def took(self, stream: Substream[Any, Any], item: Any) -> None:
+    def took(self, stream: Substream[Any, Any], item: Any, cost: int) -> None:
         """A consumer has an item: there is room for another one."""
-        stream._state.waiting -= self.rules.cost(item)
+        stream._state.waiting -= cost
         self.room.unpark_all()
         self.return_credit(item)
 
@@ -116,7 +116,7 @@ class StreamGroup(StreamWriter, Group):
             return
         was_over, state.closed = state.over, True
         self.fail_sends(stream, lambda: trio.ClosedResourceError("this stream was closed meanwhile"))
-        for item in state.inbox.close():
+        for item, _ in state.inbox.close():
             self.return_credit(item)
         self.room.unpark_all()
         if self.open.get(stream.place) is not stream:
@@ -141,9 +141,8 @@ class StreamGroup(StreamWriter, Group):
         self._unsendable = error
         self._reading.cancel()
 
-    def sent_all(self, stream: Substream[Any, Any]) -> None:
+    def sent_end(self, stream: Substream[Any, Any]) -> None:
         """The last item of a stream was sent."""
-        stream._state.sent_all = True
         self._forget_if_over(stream)
 
     # ---- the task that reads
@@ -233,7 +232,7 @@ class StreamGroup(StreamWriter, Group):
             self._refuse(stream.key, None, ended=False)
             return False
         state.waiting = size
-        state.inbox.put(item)
+        state.inbox.put((item, cost))
         if self._block and size >= self._max_stream_bytes:
             self._full = stream
         return True

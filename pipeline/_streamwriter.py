@@ -7,15 +7,18 @@ waiting for it; what answers for the connection (credit, resets) goes ahead of a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final
 
 import trio
 
-from ._beside import Shared
+from ._beside import Shared, afresh
 from ._streamrules import StreamRules
 from ._substream import Substream
 from ._turns import Turns
+
+MAX_BATCH: Final = 100
+"""So many items at most are given to the pipeline at once; who sends waits until all of them are written."""
 
 
 class Sending:
@@ -69,14 +72,15 @@ class StreamWriter(ABC):
         self.resets = 0
         self.room = trio.lowlevel.ParkingLot()
         self._work = trio.lowlevel.ParkingLot()  # where the task waits for something to write
-        self._current: Sending | None = None  # what is being written
+        self._batch: list[Sending] = []  # what is being written
+        self._send_many: Callable[[Iterator[Any]], Awaitable[object]] | None = getattr(pipeline, "send_many", None)
 
     @abstractmethod
     def unsendable(self, error: Exception) -> None:
         """What was owed cannot be sent, though the connection is whole."""
 
     @abstractmethod
-    def sent_all(self, stream: Substream[Any, Any]) -> None:
+    def sent_end(self, stream: Substream[Any, Any]) -> None:
         """The last item of a stream was sent."""
 
     # ---- for tasks that send
@@ -126,8 +130,8 @@ class StreamWriter(ABC):
 
     def stop(self, error: Exception) -> None:
         """Nobody is to wait any more; what is being written, and what is owed, goes out."""
-        if self._current is not None:
-            self._current.fail(error)
+        for sending in self._batch:
+            sending.fail(error)
         self.left = True
         self._work.unpark()
 
@@ -135,32 +139,45 @@ class StreamWriter(ABC):
 
     async def write(self) -> None:
         """Write until the block was left."""
-        while (sending := await self._next()) is not None:
-            self._current = sending
+        while await self._has_work():
             try:
-                if sending.error is not None:
-                    raise sending.error
-                if sending.stream is not None:
-                    sending.stream._state.begun = True
-                await self.pipeline.send(sending.item)
+                await self._write_some()
             except Exception as error:
-                self._not_sent(sending, error)
-            else:
-                self._sent(sending)
-            sending.over.set()
-            self.resets -= isinstance(sending, _Reset)
+                self._not_sent(error)
+            while self._batch:
+                self._settle(self._batch.pop())
             self.room.unpark_all()
-            del sending
-            self._current = None
         self.written.set()
 
-    async def _next(self) -> Sending | None:
-        """Whose turn it is, or None: nothing more is to be written."""
-        while True:
-            sending = self.turns.next(self._may_send)
-            if sending is not None or self.left:
-                return sending
+    async def _has_work(self) -> bool:
+        """Wait until it is some stream's turn; False: nothing more is to be written."""
+        while (sending := self._draw()) is None:
+            if self.left:
+                return False
             await self._work.park()
+        self._take_up(sending)
+        return True
+
+    async def _write_some(self) -> None:
+        """Write what was begun, and with it what has its turn next."""
+        if self._send_many is None or not self.turns.ready:
+            await self.pipeline.send(self._batch[0].item)
+        else:
+            await self._send_many(self._items())
+
+    def _items(self) -> Iterator[Any]:
+        yield self._batch[0].item
+        while len(self._batch) < MAX_BATCH and (sending := self._draw()) is not None:
+            self._take_up(sending)
+            yield sending.item
+
+    def _draw(self) -> Sending | None:
+        """Whose turn it is."""
+        while (sending := self.turns.next(self._may_send)) is not None:
+            if sending.error is None:
+                return sending
+            self._settle(sending)
+        return None
 
     def _may_send(self, stream: Substream[Any, Any], sending: Sending) -> bool:
         try:
@@ -169,18 +186,33 @@ class StreamWriter(ABC):
             sending.error = error
             return True
 
-    def _sent(self, sending: Sending) -> None:
+    def _take_up(self, sending: Sending) -> None:
+        self._batch.append(sending)
+        if sending.stream is not None:
+            # Before it is sent: the peer's answer may be there before this task goes on.
+            sending.stream._state.begun = True
+            sending.stream._state.sent_all = sending.ends
+
+    def _settle(self, sending: Sending) -> None:
+        """It was sent, or failed: whoever waits is told."""
         if sending.stream is None:
+            self.resets -= isinstance(sending, _Reset)
             self.turns.look_again()
         elif sending.ends:
             self.turns.look_again()
-            self.sent_all(sending.stream)
+            if sending.error is None:
+                self.sent_end(sending.stream)
+            else:
+                sending.stream._state.sending_ended = sending.stream._state.sent_all = False
+        sending.over.set()
 
-    def _not_sent(self, sending: Sending, error: Exception) -> None:
-        sending.error = error
+    def _not_sent(self, error: Exception) -> None:
+        """Say which failed: the last one that was taken, or all, where nobody knows how much went out."""
+        last = self._batch[-1]
         if isinstance(error, trio.BrokenResourceError | trio.ClosedResourceError):
             self.broken = self.broken or error
-        elif sending.stream is None:
+            for sending in self._batch[:-1]:
+                sending.error = afresh(error, "this was sent with others")
+        elif last.stream is None:
             self.unsendable(error)
-        if sending.stream is not None and sending.ends:
-            sending.stream._state.sending_ended = False
+        last.error = error

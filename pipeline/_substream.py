@@ -44,7 +44,7 @@ class Group(ABC):
         """What ends a stream's direction, if the protocol has that."""
 
     @abstractmethod
-    def took(self, stream: Any, item: Any) -> None:
+    def took(self, stream: Any, item: Any, cost: int) -> None:
         """An item was received."""
 
     @abstractmethod
@@ -56,19 +56,19 @@ class State(Generic[Received]):
     """How far a stream is.
 
     Attributes:
-        inbox: what was received and nobody took.
-        waiting: what that counts, in bytes.
+        inbox: what was received and nobody took, each with what it counts, in bytes.
+        waiting: what all of it counts.
         by_peer: whether the peer opened it.
         begun: whether the peer may know of it.
         ended: the peer's direction is over.
         sending_ended: the last item of ours was given to be sent.
-        sent_all: that was sent.
+        sent_all: that was sent, or is being.
         failure: why it is over, if it is not in good order.
         closed: it is not used any more.
     """
 
     def __init__(self, *, by_peer: bool) -> None:
-        self.inbox: Inbox[Received] = Inbox(sys.maxsize, left=CLOSED)
+        self.inbox: Inbox[tuple[Received, int]] = Inbox(sys.maxsize, left=CLOSED)
         self.waiting = 0
         self.by_peer = self.begun = by_peer
         self.ended = self.sending_ended = self.sent_all = self.closed = False
@@ -127,8 +127,8 @@ class Substream(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
 
         Cancellation: nothing is lost.
         """
-        item = await self._state.inbox.receive()
-        self._group.took(self, item)
+        item, cost = await self._state.inbox.receive()
+        self._group.took(self, item, cost)
         return item
 
     async def send(self, value: Sent) -> None:

@@ -25,6 +25,11 @@ class Turns(Generic[S, T]):
         self._first: deque[T] = deque()
         self._look_again = False
 
+    @property
+    def ready(self) -> bool:
+        """Whether anything waits that was not set aside."""
+        return bool(self._first or self._ready)
+
     def add_first(self, thing: T) -> None:
         """Send a thing ahead of what all streams have to send."""
         self._first.append(thing)

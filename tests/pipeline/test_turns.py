@@ -39,6 +39,7 @@ def test_some_things_go_ahead_of_all_streams() -> None:
     made = turns("a1", "b1")
     made.add_first("!1")
     made.add_first("!2")
+    assert made.ready
     assert ["!1", "!2", "a1", "b1"] == all_of(made)
 
 
@@ -46,6 +47,7 @@ def test_what_may_not_be_sent_waits_aside() -> None:
     """It is asked for again only when something has changed."""
     made = turns("a1", "a2", "b1")
     assert ["b1"] == all_of(made, not_of("a"))
+    assert not made.ready
     assert [] == all_of(made)
     assert made.look_again()
     assert ["a1", "a2"] == all_of(made)
