@@ -120,7 +120,7 @@ class Sending:
             except self._errors.ProtocolError as failed:
                 error = failed
             if error is not None or not rest:
-                if error is None and stream_id in self._done_with:
+                if error is None and stream_id in self._done_with and not self._connection.streams[stream_id].closed:
                     self._connection.reset_stream(stream_id)
                 self.drop(stream_id)
                 yield stream_id, error

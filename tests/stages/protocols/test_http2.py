@@ -17,7 +17,7 @@ import trio.testing
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
-from pipeline import Pipeline
+from pipeline import Pipeline, open_streams
 from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
 from stages import (
     HTTP1,
@@ -918,3 +918,33 @@ async def test_megabytes_go_both_ways_through_default_windows(sizes: list[int]) 
                 ended += isinstance(event, h2.events.StreamEnded)
             nursery.cancel_scope.cancel()
     assert asked == answered
+
+
+# ---- with `open_streams`; its rules are tested in `test_http2_streams.py`
+
+
+async def test_each_stream_is_a_channel() -> None:
+    async def answer(stream: Any) -> None:
+        async with stream:
+            await stream.send(SendHeaders(stream.key, OK))
+            async for event in stream:
+                if isinstance(event, h2.events.DataReceived):
+                    await stream.send(SendData(stream.key, event.data))
+
+    async def serve(server: Pipeline[Any, Any]) -> None:
+        async with open_streams(server) as streams, trio.open_nursery() as nursery:
+            async for stream in streams:
+                nursery.start_soon(answer, stream)
+
+    async def ask(streams: Any, body: bytes) -> None:
+        async with streams.open() as stream:
+            await stream.send(SendHeaders(stream.key, POST))
+            await stream.send(SendData(stream.key, body, end_stream=True))
+            assert {stream.key: body} == bodies([event async for event in stream])
+
+    async with pipeline_pair(HTTP2("client"), HTTP2("server")) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(serve, server)
+        async with open_streams(client) as streams, trio.open_nursery() as asking:
+            for number in range(1, 4):
+                asking.start_soon(ask, streams, b"%d" % number * 100_000)
+        nursery.cancel_scope.cancel()

@@ -12,19 +12,19 @@ from h2.settings import SettingCodes
 
 from stages import SendData, SendHeaders
 from stages.protocols._http2_sending import Sending
-from tests.stages.protocols.http2_peer import DATA, END_STREAM, GET, OK, Peer, bodies, frame
+from tests.stages.protocols.http2_peer import DATA, END_STREAM, GET, OK, RST_STREAM, Peer, bodies, frame
 
 
 class Pair:
     """A server that sends on `streams` streams, and the client that reads it."""
 
-    def __init__(self, streams: int = 1, window: int = 65535) -> None:
+    def __init__(self, streams: int = 1, window: int = 65535, *, uploads: bool = False) -> None:
         self.client = Peer(settings={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.server = Peer(client=False)
         self.frames = 0
         self.sending = Sending(self.server, h2.exceptions, self.count)
         for number in range(streams):
-            self.client.send_headers(2 * number + 1, GET, end_stream=True)
+            self.client.send_headers(2 * number + 1, GET, end_stream=not uploads)
         self.server.receive_data(self.client.data_to_send())
         for number in range(streams):
             self.sending.headers(SendHeaders(2 * number + 1, OK))
@@ -174,6 +174,22 @@ def test_what_waits_is_forgotten_with_its_stream() -> None:
     assert pair.sending.waits
     assert [3] == pair.open(1)
     assert not pair.sending.waits
+
+
+@pytest.mark.parametrize("uploads", [True, False])
+def test_a_stream_is_reset_behind_its_end_where_that_waits(*, uploads: bool) -> None:
+    """Unless the peer has ended it meanwhile."""
+    pair = Pair(streams=2, uploads=uploads)
+    assert not pair.sending.reset_behind_end(1)
+    pair.sending.data(SendData(1, b"x" * 65535))
+    pair.sending.data(SendData(3, b"x" * 10))
+    assert not pair.sending.reset_behind_end(3)
+    pair.sending.data(SendData(3, b"", end_stream=True))
+    assert pair.sending.reset_behind_end(3)
+    pair.read()
+    assert [3] == pair.open(100)
+    end, reset = frame(DATA, b"", END_STREAM, 3), frame(RST_STREAM, bytes(4), 0, 3)
+    assert pair.server.data_to_send().endswith(end + reset if uploads else end)
 
 
 def test_trailers_that_h2_refuses_end_their_stream_only() -> None:

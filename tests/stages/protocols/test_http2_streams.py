@@ -294,6 +294,7 @@ async def test_a_reset_reaches_the_other_end() -> None:
         assert ErrorCodes.REFUSED_STREAM == error.error_code
 
 
+@pytest.mark.unmeasured
 async def test_two_streams_that_stand_still_hold_up_none_of_the_others() -> None:
     """One whose body nobody reads, at the server; one whose window stays closed, since the client does not read."""
     much = 10_000_000
@@ -331,14 +332,14 @@ async def test_two_streams_that_stand_still_hold_up_none_of_the_others() -> None
             await begin(streams, "/closed")
             async with trio.open_nursery() as nursery:
                 for number in range(98):
-                    nursery.start_soon(one, streams, bytes([number]) * 100_000)
+                    nursery.start_soon(one, streams, bytes([number]) * (80_000 if number < 8 else 8000))
             standing.cancel_scope.cancel()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert 98 == len(done)
-    # Each body, its echo and what is in the windows, at most; not the ten megabytes of each that stands still.
-    assert peak < 98 * 4 * 100_000 + 10_000_000
+    # Not the ten megabytes of each that stands still; all bodies together are less than two.
+    assert peak < 6_000_000
 
 
 @pytest.mark.full
