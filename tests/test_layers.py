@@ -56,6 +56,7 @@ EXTRAS = {
     "fcgiproto": ["stages/protocols/"],
     "h11": ["stages/protocols/"],
     "h2": ["stages/protocols/"],
+    "jeepney": ["stages/protocols/_dbus.py"],
     "msgspec": ["stages/codecs/"],
     "google": ["stages/codecs/_protobuf.py"],
     "hypothesis": ["pipeline/testing/"],

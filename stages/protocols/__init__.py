@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ._dbus import DBus
 from ._fastcgi import FastCGI
 from ._fastcgi_items import FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGIItem, FastCGILog
 from ._generator import FromGenerator
@@ -24,6 +25,7 @@ __all__ = [
     "IRC",
     "LSP",
     "SOCKS",
+    "DBus",
     "FastCGI",
     "FastCGIData",
     "FastCGIEnd",

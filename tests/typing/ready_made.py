@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, assert_type
 import fcgiproto
 import h2.events
 import h11
+import jeepney
 import trio
 import wsproto.events
 from smtpproto.protocol import SMTPResponse
@@ -28,6 +29,7 @@ from stages import (
     COBSFramer,
     ContentLengthFramer,
     CountLimit,
+    DBus,
     DelimiterFramer,
     FastCGI,
     FastCGIItem,
@@ -256,6 +258,10 @@ def lsp_is_messages_both_ways(stream: trio.abc.Stream) -> None:
     assert_type(Pipeline(stream, chain), Pipeline[RPCMessage, RPCMessage])
     assert_type(LSP.reply_key(RPCResponse(1)), int | str | None)
     assert_type(RPCRequest("shutdown").error(-32601, "no"), RPCError)
+
+
+def dbus_is_messages_both_ways(stream: trio.abc.Stream) -> None:
+    assert_type(Pipeline(stream, DBus() | Logger()), Pipeline[jeepney.Message, jeepney.Message])
 
 
 def irc_is_messages_both_ways(stream: trio.abc.Stream) -> None:
