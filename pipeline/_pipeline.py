@@ -518,20 +518,14 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         except Exception:
             await self._in_free_turn(self._flush)
             raise
-        if out is not ALL or not await self._write_all():
-            await self._in_free_turn(self._send_all, items, out)
-
-    async def _write_all(self) -> bool:
-        """Write what is in the buffer, unless it may be merged with more; False: somebody else's is there, too."""
-        driver, buffer = self._driver, self._engine.buffer
-        if driver.merge_writes and not driver.reading:
+        buffer = self._engine.buffer
+        if out is ALL and driver.merge_writes and not driver.reading:
             if len(buffer.loose) >= YIELD_AFTER:
                 await trio.lowlevel.cancel_shielded_checkpoint()
-            return True
-        data = buffer.take_loose()
-        if data:
+        elif out is ALL and (data := buffer.take_loose()):
             await driver.send_quickly(data, of_many=True)
-        return bool(data)
+        else:
+            await self._in_free_turn(self._send_all, items, out)
 
     async def flush(self) -> None:
         """Write what was merged or replied and waits in the buffer.
