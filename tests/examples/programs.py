@@ -18,8 +18,8 @@ from typing import Self
 
 from tests.code_blocks import ROOT
 
-SECONDS = 10
-"""What a program or a reply may take before a test fails; a hundred times what it takes."""
+SECONDS = 30
+"""What a program or a reply may take before a test fails; many times what it takes, for others use the machine, too."""
 
 
 def run(*command: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
