@@ -9,34 +9,48 @@ Each is a program by itself, too, and runs here in a process of its own. Nothing
 from __future__ import annotations
 
 import argparse
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
 
-SCRIPTS = {
-    "loops.py": "A whole server beside loops by hand: CPU time per message",
-    "one_more_stage.py": "One more stage that passes items on: CPU time",
-    "latency.py": "How long an answer takes through 1, 3 and 10 stages",
-    "connections.py": "Memory of an idle connection",
-    "cost.py": "Framers and codecs beside loops by hand: CPU time",
-    "tls.py": "TLS beside trio.SSLStream",
-    "http1.py": "HTTP1 beside bare h11",
-    "http2.py": "HTTP2 beside bare h2",
-}
-
-WITHOUT_PAGE = {"http2.py"}
+WITH_PAGE = ["loops.py", "one_more_stage.py", "latency.py", "connections.py", "cost.py", "tls.py", "http1.py"]
+"""Those whose tables docs/ shows, in this order; each takes `--write`."""
 
 
-def main(arguments: list[str] | None = None, scripts: dict[str, str] = SCRIPTS) -> None:
+def without_page() -> list[str]:
+    """The others that print a table."""
+    return sorted(
+        path.name
+        for path in HERE.glob("*.py")
+        if not path.name.startswith("test_")
+        and "\ndef table(" in path.read_text("utf-8")
+        and path.name not in WITH_PAGE
+    )
+
+
+def title(script: Path) -> str:
+    """The first line of what it says of itself."""
+    said = ast.get_docstring(ast.parse(script.read_text("utf-8"))) or script.name
+    return said.partition("\n")[0]
+
+
+def run(script: Path, *options: str) -> None:
+    """Run one, below its title."""
+    print(f"\n{title(script)}\n", flush=True)
+    subprocess.run([sys.executable, str(script), *options], check=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="All benchmarks, one after the other.")
-    parser.add_argument("--write", action="store_true", help="put each table into its page of docs/")
+    parser.add_argument("--write", action="store_true", help="put each table that has a page there into docs/")
     options = ["--write"] if parser.parse_args(arguments).write else []
-    for script, title in scripts.items():
-        print(f"\n{title}\n", flush=True)
-        handed = [] if script in WITHOUT_PAGE else options
-        subprocess.run([sys.executable, str(HERE / script), *handed], check=True)
+    for name in WITH_PAGE:
+        run(HERE / name, *options)
+    for name in without_page():
+        run(HERE / name)
 
 
 if __name__ == "__main__":
