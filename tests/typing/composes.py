@@ -24,9 +24,13 @@ from pipeline import (
     Pipeline,
     Reply,
     Result,
+    StreamRules,
+    Streams,
+    Substream,
     inbound,
     open_attended,
     open_calls,
+    open_streams,
     open_tcp_pipeline,
     outbound,
     serve_tcp,
@@ -255,6 +259,23 @@ async def calls_have_the_pipelines_types(pipeline: Pipeline[Response, Request], 
         assert_type(calls, Calls[Response, Request])
     async with open_calls(anything, lambda message: message["id"]) as untyped:
         await untyped.call({"id": 1})
+
+
+async def streams_have_the_pipelines_types(pipeline: Pipeline[Response, Request], anything: Pipeline) -> None:
+    async with open_streams(pipeline) as streams:
+        assert_type(streams, Streams[Response, Request])
+        async for stream in streams:
+            assert_type(stream, Substream[Response, Request])
+            assert_type(await stream.receive(), Response)
+            await stream.send(Request())
+        assert_type(streams.open(), Substream[Response, Request])
+        async for event in streams.events:
+            assert_type(event, Response)
+    rules = StreamRules(key=id, ends=bool, eof=lambda key: key)
+    async with open_streams(pipeline, rules, overflow="block", max_stream_bytes=9, max_streams=9) as streams:
+        assert_type(streams, Streams[Response, Request])
+    async with open_streams(anything, key=lambda message: message["stream"]) as untyped:
+        await untyped.open(1).send({"stream": 1})
 
 
 async def attended_has_the_pipelines_types(pipeline: Pipeline[Request, Response]) -> None:

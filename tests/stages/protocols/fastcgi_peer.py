@@ -58,3 +58,9 @@ def told(events: list[Any]) -> list[tuple[Any, ...]]:
         carried = dict(event.params) if kind == "Begin" else getattr(event, "data", None)
         said.append((kind, event.request_id, carried))
     return said
+
+
+def ended(request_id: int = 1, app_status: int = 0, protocol_status: int = 0) -> list[tuple[Any, ...]]:
+    """The records of the end of a response, as `records` gives them."""
+    end = ("EndRequest", request_id, protocol_status, app_status)
+    return [end] if protocol_status else [("Stdout", request_id, b""), end]

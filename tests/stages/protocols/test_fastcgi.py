@@ -5,25 +5,23 @@ from __future__ import annotations
 import random
 import re
 import sys
-from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
 import fcgiproto
 import pytest
-import trio
-import trio.lowlevel
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline import END, NEED_INPUT, Engine, Pipeline, open_streams
-from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
-from stages import FastCGI, FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGILog, Map
+from pipeline import END, NEED_INPUT, Engine
+from pipeline.testing import Harness, check_limit, check_linear
+from stages import FastCGI, FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGILog
 from tests.stages.framing.driving import random_pieces
 from tests.stages.protocols.fastcgi_peer import (
     AUTHORIZER,
     FILTER,
     begin,
+    ended,
     params,
     record,
     records,
@@ -38,11 +36,6 @@ ALL = (1, 2, 3)
 
 def headers(request_id: int = 1) -> FastCGIHeaders:
     return FastCGIHeaders(request_id, [("Content-Type", "text/plain")])
-
-
-def ended(request_id: int = 1, app_status: int = 0, protocol_status: int = 0) -> list[tuple[Any, ...]]:
-    end = ("EndRequest", request_id, protocol_status, app_status)
-    return [end] if protocol_status else [("Stdout", request_id, b""), end]
 
 
 def written(harness: Harness, *items: Any) -> list[tuple[Any, ...]]:
@@ -285,6 +278,40 @@ def test_a_direction_that_ends_inside_a_response_is_an_error() -> None:
             harness.send_eof()
 
 
+def given_up(stage: FastCGI) -> Any:
+    """What gives request 1 up, for `open_streams` to send."""
+    assert stage.stream_rules.reset is not None
+    return stage.stream_rules.reset(1, None)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_response_that_is_given_up_does_not_look_whole(begun: bool) -> None:
+    """One that has not begun ends with a status; of one that has, the connection ends without its end."""
+    stage = FastCGI()
+    engine: Engine[Any, Any] = Engine(stage, byte_wire=True)
+    engine.start()
+    engine.feed(request())
+    assert 2 == len([engine.next_item(), engine.next_item()])
+    if begun:
+        assert [("Stdout", 1, HEAD)] == sent_by(engine, headers())
+    assert ([] if begun else ended(app_status=1)) == sent_by(engine, given_up(stage))
+    assert [END if begun else NEED_INPUT, begun] == [engine.next_item(), engine.outbound_ended]
+
+
+def test_giving_up_what_is_over_has_no_effect() -> None:
+    """Also when its number is that of another one by now."""
+    stage = FastCGI()
+    harness = Harness(stage)
+    harness.receive(request())
+    item = given_up(stage)
+    harness.send(FastCGIEnd(1))
+    assert given_up(stage) is None
+    assert [] == harness.send(item)
+    harness.receive(request())
+    assert [] == harness.send(item)
+    assert ended() == written(harness, FastCGIEnd(1))
+
+
 def test_management_records_are_answered() -> None:
     """What is known, once each; of unknown types that they are unknown."""
     harness = Harness(FastCGI(max_requests=7))
@@ -434,125 +461,3 @@ def test_many_mixed_requests_come_whole(seed: int) -> None:
     for kind, request_id, *content in records(answers):
         said[request_id] += content[0] if kind == "Stdout" else b""
     assert got == said
-
-
-# ---- with open_streams
-
-
-async def serve_one(pipeline: Pipeline[Any, Any], handler: Any, **options: Any) -> None:
-    async with open_streams(pipeline, **options) as streams, trio.open_nursery() as nursery:
-        async for stream in streams:
-            nursery.start_soon(handler, stream)
-
-
-async def read_records(peer: Pipeline[bytes, bytes], request_ids: Iterable[int]) -> list[tuple[Any, ...]]:
-    """Until these requests are over."""
-    data, left = b"", set(request_ids)
-    while left:
-        data += await peer.receive()
-        left -= {each[1] for each in records(data) if each[0] == "EndRequest"}
-    return records(data)
-
-
-async def test_open_streams_shows_each_request_as_a_channel() -> None:
-    """With the events of its body, and without that of its end; requests go on side by side."""
-
-    async def handler(stream: Any) -> None:
-        async with stream:
-            events = told([event async for event in stream])
-            await stream.send(headers(stream.key))
-            await stream.send(FastCGIData(stream.key, repr(events).encode()))
-
-    async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
-        nursery.start_soon(serve_one, pipeline, handler)
-        await peer.send(begin(1) + params(1) + request(2, b"two") + stdin(b"one"))
-        got = await read_records(peer, [2])
-        said = b"[('Begin', 2, {}), ('Data', 2, b'two')]"
-        assert [("Stdout", 2, HEAD), ("Stdout", 2, said), *ended(2)] == got
-        await peer.send(stdin(b"") + request(2))
-        got = await read_records(peer, [1, 2])
-        assert ("Stdout", 1, b"[('Begin', 1, {}), ('Data', 1, b'one')]") in got
-        nursery.cancel_scope.cancel()
-
-
-@pytest.mark.parametrize("role", [AUTHORIZER, FILTER])
-async def test_open_streams_knows_where_other_roles_end(role: int) -> None:
-    got: list[Any] = []
-
-    async def handler(stream: Any) -> None:
-        got.extend(told([event async for event in stream]))
-        await stream.aclose()
-
-    more = stdin(b"x", b"") + record(8, 1, b"file") + record(8, 1) if role == FILTER else b""
-    chain = FastCGI(roles=ALL)
-    async with pipeline_pair(Map(inbound=bytes), chain) as (peer, pipeline), trio.open_nursery() as nursery:
-        nursery.start_soon(serve_one, pipeline, handler)
-        await peer.send(begin(role=role) + params() + more)
-        assert ended() == await read_records(peer, [1])
-        nursery.cancel_scope.cancel()
-    bodies = [("Data", 1, b"x"), ("Data", 1, b""), ("SecondaryData", 1, b"file")]
-    assert [("Begin", 1, {}), *(bodies if role == FILTER else [])] == got
-
-
-async def test_an_abort_fails_its_stream_only() -> None:
-    errors: list[Any] = []
-
-    async def handler(stream: Any) -> None:
-        try:
-            async for _ in stream:
-                await trio.lowlevel.checkpoint()
-        except trio.BrokenResourceError as error:
-            errors.append(error.__cause__)
-        await stream.aclose()
-
-    async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
-        nursery.start_soon(serve_one, pipeline, handler)
-        await peer.send(begin(1) + params(1) + request(2) + record(2, 1))
-        assert [*ended(1), *ended(2)] == sorted(await read_records(peer, [1, 2]), key=lambda each: each[1])
-        (error,) = errors
-        assert isinstance(error, ConnectionAbortedError)
-        assert "FastCGI: the web server has aborted request 1" == str(error)
-        await peer.send(request(1))
-        assert ended(1) == await read_records(peer, [1])
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_request_that_is_given_up_does_not_look_whole() -> None:
-    """With nothing of the response sent, it ends with a status; else the connection ends without the end of it."""
-
-    async def handler(stream: Any) -> None:
-        if (await stream.receive()).params:
-            await stream.send(headers(stream.key))
-        stream.reset()
-        stream.reset()
-
-    async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
-        nursery.start_soon(serve_one, pipeline, handler)
-        await peer.send(begin() + params())
-        assert ended(1, 1) == await read_records(peer, [1])
-        await peer.send(begin() + params(A="1"))
-        assert [("Stdout", 1, HEAD)] == records(b"".join([data async for data in peer]))
-        nursery.cancel_scope.cancel()
-
-
-def test_giving_up_what_is_over_has_no_effect() -> None:
-    """Also when its number is that of another one by now."""
-    stage = FastCGI()
-    harness = Harness(stage)
-    harness.receive(request())
-    assert stage.stream_rules.reset is not None
-    item = stage.stream_rules.reset(1, None)
-    assert stage.stream_rules.reset(2, None) is None
-    harness.send(FastCGIEnd(1))
-    assert [] == harness.send(item)
-    harness.receive(request())
-    assert [] == harness.send(item)
-    assert ended() == written(harness, FastCGIEnd(1))
-
-
-def test_what_waits_is_counted() -> None:
-    size = FastCGI().stream_rules.size
-    assert size is not None
-    events = Harness(FastCGI()).receive(request(1, b"12345", A="123"))
-    abort = fcgiproto.RequestAbortEvent(1)
-    assert [4, 5, 0, 0] == [size(event) for event in (*events, abort)]
