@@ -97,8 +97,7 @@ class MessagesIn(Inbound[BytesLike, Event]):
         session = self._session
         if session.connection is None:
             return session.handshake.held
-        unread = len(session.connection._proto._frame_decoder.buffer)
-        return max(session.frames.size, session.frames.begun) + unread
+        return session.frames.held
 
     async def start(self) -> Result[Event]:
         """Ask the server, or show a request that was read by somebody else."""
@@ -168,7 +167,7 @@ class MessagesIn(Inbound[BytesLike, Event]):
 
     def _fail(self, connection: Connection, code: int, reason: str) -> _Results:
         """Tell the peer what is wrong, and raise it."""
-        session, reason = self._session, self._session.frames.complaint or reason
+        session, reason = self._session, self._session.frames.deflate.complaint or reason
         remedy = ". Raise max_bytes if it is a right one" if code == CloseReason.MESSAGE_TOO_BIG else ""
         said = CloseConnection(code=code, reason=reason)
         session.failure = RemoteProtocolError(f"WebSocket: {reason}{remedy}", event_hint=said)

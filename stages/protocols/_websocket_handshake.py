@@ -32,7 +32,7 @@ class Handshake(ABC):
 
     Args:
         role: which of them.
-        frames: the extension that the connection is to have.
+        frames: how the connection is to make frames.
         max_header_bytes: the longest head of the peer's that is read.
     """
 
@@ -126,8 +126,8 @@ class ServerHandshake(Handshake):
             return self._wsproto.send(event)
         if event.extensions:
             raise LocalProtocolError("extensions are the stage's: WebSocket('server', deflate=True)")
-        data = self._wsproto.send(replace(event, extensions=[self._frames]))
-        self.connection = Connection(self._role, [self._frames], bytes(self._early))
+        data = self._wsproto.send(replace(event, extensions=[self._frames.deflate]))
+        self.connection = self._frames.connect(self._role, bytes(self._early))
         self._early.clear()
         return data
 
@@ -179,7 +179,7 @@ class ClientHandshake(Handshake):
         super().__init__(ConnectionType.CLIENT, frames, max_header_bytes)
         if request.extensions:
             raise ValueError("extensions are the stage's: WebSocket('client', Request(...), deflate=True)")
-        self._hello = self._wsproto.send(replace(request, extensions=[frames]))
+        self._hello = self._wsproto.send(replace(request, extensions=[frames.deflate]))
 
     def start(self) -> tuple[list[Event], bytes]:
         """Send the request."""
@@ -209,8 +209,7 @@ class ClientHandshake(Handshake):
                 self._wsproto.receive_data(rest)
         events = list(self._wsproto.events())
         if self._wsproto.connection is not None:
-            # wsproto's own has only the extensions that were agreed on; Frames is to be there in any case.
-            self.connection = Connection(self._role, [self._frames], rest)
+            self.connection = self._frames.connect(self._role, rest)
         return events
 
 
