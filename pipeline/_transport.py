@@ -77,26 +77,23 @@ class SocketReader(StreamReader):
     async def read(self) -> Any:
         interrupts = self.interrupts
         try:
-            return await self._receive() or END
+            return await self.resource.receive_some() or END
         except trio.ClosedResourceError:
             if interrupts == self.interrupts or self.socket.fileno() < 0:
                 raise
             return NOTHING
 
-    async def _receive(self) -> bytes | bytearray:
-        return await self.resource.receive_some()
-
 
 class DirectReader(SocketReader):
-    """The same as `trio.SocketStream.receive_some`, checkpoints and all, but for the layers in between: 3 µs a read."""
+    """The same as with `trio.SocketStream.receive_some`, checkpoints and all, but for what is between: 3 µs a read."""
 
     async def read(self) -> Any:
+        interrupts = self.interrupts
         await trio.lowlevel.checkpoint_if_cancelled()
         data = self._read_now()
         if data is not None:
             await trio.lowlevel.cancel_shielded_checkpoint()
             return data or END
-        interrupts = self.interrupts
         try:
             while data is None:  # more than once after a false alarm, or where somebody else was faster
                 await trio.lowlevel.wait_readable(self.socket)
