@@ -165,9 +165,26 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         return self._first
 
     def receive_data(self, data: bytes, /) -> Iterable[h2.events.Event]:
-        """Read, frame by frame."""
-        self._frames.feed(data)
-        return self._events()
+        """Read, frame by frame: at once, but from the first frame with data on as it is asked for."""
+        frames = self._frames
+        frames.feed(data)
+        next_frame, read, readers = frames.next_frame, self._read, self._readers
+        events: list[h2.events.Event] = []
+        try:
+            while (frame := next_frame()) is not None:
+                if frames.is_data:
+                    return self._events(events, frame)
+                for event in self._read_goaway(frame) if frames.is_goaway else read(frame):
+                    reader = readers.get(type(event))
+                    if reader is None:
+                        events.append(event)
+                    else:
+                        events += reader(event)
+        except Exception as failure:
+            error = self._refused(failure)
+            error.__cause__ = failure if error is not failure else None
+            return _then_raise(events, error)
+        return events
 
     def receive_eof(self) -> Iterable[h2.events.Event]:
         """Take the end of the connection: right between messages."""
@@ -184,16 +201,19 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         """Take out the frames that were not read."""
         return self._frames.take_rest()
 
-    def _events(self) -> Iterator[h2.events.Event]:
-        frames, next_frame, read, readers = self._frames, self._frames.next_frame, self._read, self._readers
+    def _events(self, events: list[h2.events.Event], frame: Any) -> Iterator[h2.events.Event]:
+        """Give these events, and those of this frame, and of the rest."""
+        yield from events
+        frames, readers = self._frames, self._readers
         try:
-            while (frame := next_frame()) is not None:
-                for event in self._read_goaway(frame) if frames.is_goaway else read(frame):
+            while frame is not None:
+                for event in self._read_goaway(frame) if frames.is_goaway else self._read(frame):
                     reader = readers.get(type(event))
                     if reader is None:
                         yield event
                     else:
                         yield from reader(event)
+                frame = frames.next_frame()
         except Exception as error:
             raise self._refused(error) from error
 
@@ -410,6 +430,11 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             headers = begin_server(self.connection, upgrade)
             end = events.StreamEnded(stream_id=1)
             self._first = [events.RequestReceived(stream_id=1, headers=headers, stream_ended=end), end]
+
+
+def _then_raise(events: list[Any], error: Exception) -> Iterator[Any]:
+    yield from events
+    raise error
 
 
 def _nothing(event: object) -> tuple[()]:

@@ -20,6 +20,7 @@ SECONDS: Final = 30.0
 
 _HEAD: Final = 9
 _DATA, _HEADERS, _RST_STREAM, _SETTINGS, _PUSH_PROMISE, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = 0, 1, 3, 4, 5, 7, 8, 9
+_BLOCKS: Final = (_HEADERS, _PUSH_PROMISE, _CONTINUATION)
 _END_STREAM, _END_HEADERS, _PADDED = 0x1, 0x4, 0x8
 _NAMES: Final = {2: "PRIORITY", 4: "SETTINGS", 5: "PUSH_PROMISE", 6: "PING", 7: "GOAWAY", 8: "WINDOW_UPDATE"}
 _UPDATES_PER_FRAME: Final = 4
@@ -51,7 +52,7 @@ class Frames:
         self._errors, self._now = errors, now
         self._max_header_bytes = max_header_bytes
         self._max_resets, self._max_control_frames = max_resets, max_control_frames
-        self._data = bytearray()
+        self._data: bytes | bytearray = b""
         self._start = 0
         self._preface_left = len(PREFACE) if server else 0
         self._began = False  # the first frame, which has to be SETTINGS, was seen
@@ -60,7 +61,8 @@ class Frames:
         self._continuations = 0
         self._updates_due = 100
         self._counts: dict[str, tuple[float, int]] = {}
-        self.is_goaway = False
+        self.is_goaway = self.is_data = False
+        """What kind of frame was given last."""
 
     @property
     def held(self) -> int:
@@ -69,30 +71,34 @@ class Frames:
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
-        del self._data[: self._start]
+        if self._start == len(self._data):
+            self._data = data  # mostly there are whole frames only, which need not be copied
+        else:
+            # One array for all the pieces of a frame: to join them anew each time would be quadratic.
+            rest = self._data if type(self._data) is bytearray else bytearray(self._data)
+            del rest[: self._start]
+            rest += data
+            self._data = rest
         self._start = 0
-        self._data += data
 
     def take_rest(self) -> bytes:
         """Take out all that was not given."""
         rest = bytes(self._data[self._start :])
-        self._data, self._start = bytearray(), 0
+        self._data, self._start = b"", 0
         return rest
 
-    def next_frame(self) -> bytearray | None:
+    def next_frame(self) -> bytes | bytearray | None:
         """Give the next whole frame, or what there is of the preface; None: there is none.
 
         Raises:
             h2.exceptions.ProtocolError: a limit is passed, or what begins here is no HTTP/2.
         """
         data, start = self._data, self._start
-        if self._preface_left:
-            return self._preface()
         left = len(data) - start
-        if left < _HEAD:
-            return None
+        if left < _HEAD or self._preface_left:
+            return self._preface() if self._preface_left and left else None
         kind, flags = data[start + 3], data[start + 4]
-        length = int.from_bytes(data[start : start + 3], "big")
+        length = (data[start] << 16) + (data[start + 1] << 8) + data[start + 2]
         if not self._began and kind != _SETTINGS:
             raise self._errors.ProtocolError(
                 f"HTTP2: the peer does not speak HTTP/2, it began with {bytes(data[start : start + 24])!r}"
@@ -101,14 +107,19 @@ class Frames:
             raise self._errors.FrameTooLargeError(
                 f"HTTP2: a frame of {length} bytes is over the limit, {MAX_FRAME_BYTES} (SETTINGS_MAX_FRAME_SIZE)"
             )
-        if kind in (_HEADERS, _CONTINUATION, _PUSH_PROMISE):
+        if kind in _BLOCKS:
             self._check_block(length if kind != _CONTINUATION else self.block_bytes + length)
-        end = start + _HEAD + length
-        if left < _HEAD + length:
+        size = _HEAD + length
+        if left < size:
             return None
-        self._note(kind, flags, length)
-        self._start = end
-        return data[start:end]
+        if kind == _HEADERS:  # the others may be floods
+            self.block_bytes, self._continuations = length, 0
+            self.is_goaway = self.is_data = False
+            self._updates_due += _UPDATES_PER_FRAME
+        else:
+            self._note(kind, flags, length)
+        self._start = start + size
+        return data if left == size and not start else data[start : start + size]
 
     def allow_updates(self) -> None:
         """Take note that a frame was sent which the peer answers with WINDOW_UPDATEs."""
@@ -124,11 +135,11 @@ class Frames:
 
     # ---- inside
 
-    def _preface(self) -> bytearray | None:
+    def _preface(self) -> bytes | bytearray:
         piece = self._data[self._start : self._start + self._preface_left]
         self._start += len(piece)
         self._preface_left -= len(piece)
-        return piece or None
+        return piece
 
     def _check_block(self, size: int) -> None:
         if size > self._max_header_bytes:
@@ -140,13 +151,10 @@ class Frames:
     def _note(self, kind: int, flags: int, length: int) -> None:
         """A whole frame goes through: count it, where it is of a kind that floods are made of."""
         self._began = True
-        self.is_goaway = kind == _GOAWAY
+        self.is_goaway, self.is_data = kind == _GOAWAY, kind == _DATA
         if kind == _DATA:
             if length < 257 and self._is_empty(flags, length):
                 self._count("empty DATA frames", "max_control_frames", self._max_control_frames)
-        elif kind == _HEADERS:
-            self.block_bytes, self._continuations = length, 0
-            self._updates_due += _UPDATES_PER_FRAME
         elif kind == _CONTINUATION:
             self._note_continuation(length)
         elif kind == _RST_STREAM:
