@@ -270,7 +270,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         shown = self._flush(event) if self._sending.waits else ()
         return shown or ((event,) if self._attached else ())
 
-    def _read_goaway(self, frame: bytearray) -> list[Any]:
+    def _read_goaway(self, frame: bytes | bytearray) -> list[Any]:
         """To h2 a connection is over with the peer's GOAWAY; but the streams that are open go on (RFC 9113, 6.8)."""
         connection, events = self.connection, self._h2.events
         self._written += connection.data_to_send()  # h2 would forget it

@@ -1,6 +1,7 @@
 """What `HTTP2` costs beside bare h2 in a loop written by hand, on trio: requests per second, and CPU per request.
 
-    python tests/benchmarks/http2.py
+    python tests/benchmarks/http2.py            print it, half a minute
+    python tests/benchmarks/http2.py --write    put it into docs/stages/HTTP2.md
 
 Each server is a process of its own; eight connections ask it in turn, each for 1 KiB, one request at a time or ten at
 once. Best of some rounds, taken in turns, so that what else the machine does meets both.
@@ -29,6 +30,10 @@ import trio
 
 from pipeline import Pipeline, serve_tcp
 from stages import HTTP2, HTTP2Item, SendData, SendHeaders
+from tests.benchmarks.page import ROOT, run
+
+PAGE = ROOT / "docs/stages/HTTP2.md"
+HEAD = "| | requests per second |"
 
 BODY = b"x" * 1024
 HEADERS = [(":status", "200"), ("content-type", "text/plain"), ("content-length", str(len(BODY)))]
@@ -42,6 +47,7 @@ REQUEST = [
 ]
 CONNECTIONS = 8
 KINDS = ("by hand", "HTTP2")
+AT_ONCE = {1: "one at a time", 10: "ten at once"}
 
 
 async def by_hand(stream: trio.SocketStream) -> None:
@@ -181,18 +187,24 @@ def measure(at_once: int, requests: int = 4000, rounds: int = 5) -> dict[str, tu
 
 
 def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
-    """The figures in Markdown, and what the stage adds."""
-    rows = ["| | at once | requests per second | CPU per request |", "|---|---:|---:|---:|"]
-    said = []
+    """The figures in Markdown."""
+    rows = [f"{HEAD} CPU per request |", "|---|---:|---:|"]
     for at_once, figures in found.items():
-        rows += [f"| {kind} | {at_once} | {speed:,.0f} | {cpu:.0f} µs |" for kind, (speed, cpu) in figures.items()]
-        ratio = figures["HTTP2"][1] / figures["by hand"][1]
-        said.append(f"{at_once} at once: the stage's CPU per request is {ratio:.2f} times that of the loop by hand.")
-    return "\n".join([*rows, "", *said])
+        rows += [
+            f"| {kind}, {AT_ONCE[at_once]} | {speed:,.0f} | {cpu:.0f} µs |" for kind, (speed, cpu) in figures.items()
+        ]
+    return "\n".join(rows)
+
+
+def main(arguments: list[str] | None = None, **sizes: int) -> None:
+    def measured() -> str:
+        return table({at_once: measure(at_once, **sizes) for at_once in AT_ONCE})
+
+    run("What HTTP2 costs beside bare h2.", HEAD, measured, arguments, page=PAGE)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:  # it is one of the servers
+    if sys.argv[1:] and sys.argv[1] in KINDS:  # it is one of the servers
         trio.run(serve, sys.argv[1])
     else:
-        print(table({at_once: measure(at_once) for at_once in (1, 10)}))
+        main()

@@ -607,6 +607,36 @@ def test_a_server_that_speaks_http_1_is_named() -> None:
         client.receive(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
+@pytest.mark.unmeasured
+@pytest.mark.parametrize("seed", range(3))
+def test_whatever_comes_is_read_or_refused(seed: int) -> None:
+    """Right bytes with some changed, frames of no sense, and frames in the wrong order."""
+    rng = random.Random(seed)
+    for _ in range(100):
+        wire = bytearray(SESSION)
+        for _ in range(rng.choice([1, 1, 2, 5])):
+            wire[rng.randrange(len(PREFACE), len(wire))] = rng.randrange(256)
+        random_frames = [
+            frame(
+                rng.randrange(11), rng.randbytes(rng.choice([0, 4, 8])), rng.choice([0, 1, 4, 5]), rng.choice([0, 1, 3])
+            )
+            for _ in range(6)
+        ]
+        shuffled = frames_of(SESSION)
+        rng.shuffle(shuffled)
+        for data in (bytes(wire), client_bytes(*random_frames), client_bytes(*shuffled)):
+            read_or_refuse(random_pieces(rng, data))
+
+
+def read_or_refuse(pieces: list[bytes]) -> None:
+    harness = Harness(HTTP2("server"))
+    try:
+        harness.receive(*pieces)
+    except h2.exceptions.ProtocolError:
+        assert harness.outbound_ended
+        assert GOAWAY == frames_of(b"".join(harness.replies))[-1][3]
+
+
 def test_an_error_inside_h2_is_an_error_of_the_protocol(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = HTTP2("server")
     harness = Harness(stage)
