@@ -110,7 +110,7 @@ def ask(ends: list[socket.socket], messages: int) -> None:
             read(end, until=ANSWER)
 
 
-def measure(messages: int = 16000, rounds: int = 5) -> dict[str, tuple[float, float]]:
+def measure(messages: int = 16000, rounds: int = 10) -> dict[str, tuple[float, float]]:
     """For each server, messages per second and microseconds of CPU per message: the best round of each."""
     found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     with ExitStack() as stack:
