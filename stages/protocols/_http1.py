@@ -75,7 +75,8 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         self.connection = h11.Connection(h11.CLIENT if role == "client" else h11.SERVER, limit)
         self._with_reason = {h11.Response, h11.InformationalResponse}
         self._with_head = {h11.Request, *self._with_reason}
-        self._events_to_send = {*self._with_head, h11.Data, h11.EndOfMessage, h11.ConnectionClosed}
+        self._with_end = {h11.EndOfMessage, h11.ConnectionClosed}
+        self._events_to_send = {*self._with_head, h11.Data, *self._with_end}
         self._pausing = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL, h11.SWITCHED_PROTOCOL)
         self._to_write = b""
         self.paused = self._input_ended = False
@@ -133,9 +134,10 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 events.append(event)
                 kind = type(event)
                 if kind is h11.EndOfMessage:
-                    if connection.their_state is h11.MUST_CLOSE:
+                    theirs = connection.their_state
+                    if theirs is h11.MUST_CLOSE:
                         return [*events, END]
-                    if connection.their_state is h11.DONE and not self._input_ended:
+                    if theirs is h11.DONE and not self._begin_next() and not self._input_ended:
                         self.paused = bool(connection._receive_buffer)  # as h11 would say
                         return events
                 elif kind is h11.Request and (
@@ -152,6 +154,8 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         connection, h11 = self.connection, self._h11
         try:
             while (event := self._next_event()) is not None:
+                if type(event) is h11.EndOfMessage:
+                    self._begin_next()
                 self._look()
                 yield event
                 if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
@@ -162,7 +166,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
             self._look()
             yield from self._failing(error)
         if connection.they_are_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
-            self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
+            self._to_write = self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
 
     def _next_event(self) -> Any:
         """The next one, or None."""
@@ -171,9 +175,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         event = connection.next_event()
         self.paused = event is h11.PAUSED
         kind = type(event)
-        if kind is h11.EndOfMessage:
-            self._begin_next()
-        elif kind in self._with_head:
+        if kind in self._with_head:
             if size > self._max_header_bytes:
                 self._check_head(size - len(connection._receive_buffer))
         elif self.paused or event is h11.NEED_DATA or kind is h11.ConnectionClosed:
@@ -200,12 +202,12 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         h11, connection = self._h11, self.connection
         if self._role == "server" and connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [("Connection", "close"), ("Content-Length", "0")]
-            self.send_event(h11.Response(status_code=status, headers=headers))
-            self.send_event(h11.EndOfMessage())
+            self._to_write = self.send_event(h11.Response(status_code=status, headers=headers))
+            self._to_write = self.send_event(h11.EndOfMessage())
 
     # ---- out
 
-    def send_event(self, event: h11.Event, /) -> None:
+    def send_event(self, event: h11.Event, /) -> bytes:
         """Write an event."""
         h11 = self._h11
         kind = type(event)
@@ -217,12 +219,14 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 f"h11.Data(data=b'...'), then h11.EndOfMessage()"
             )
         try:
-            self._to_write += self.connection.send(event) or b""
-            if kind is h11.EndOfMessage:
-                self._begin_next()
-        finally:
-            if kind is not h11.Data:
-                self._look()
+            data: bytes = self.connection.send(event) or b""
+        except Exception:
+            self._look()
+            raise
+        if kind in self._with_end:
+            self._begin_next()
+            self._look()
+        return self.data_to_send() + data if self._to_write else data
 
     def data_to_send(self) -> bytes:
         """Take what is to be written."""
@@ -247,11 +251,13 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         # The next request was received and is next, or there will be none.
         self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
 
-    def _begin_next(self) -> None:
-        """When both messages are over, the connection is free again."""
+    def _begin_next(self) -> bool:
+        """When both messages are over, the connection is free again; whether it is."""
         connection, done = self.connection, self._h11.DONE
         if connection.our_state is done and connection.their_state is done:
             connection.start_next_cycle()
+            return True
+        return False
 
 
 def _h11() -> Any:

@@ -80,8 +80,11 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
         """
         raise NotImplementedError(f"{type(self).__qualname__} does not define receive_data")
 
-    def send_event(self, event: ClientOut, /) -> None:
-        """Give the library what the client sends; the bytes that it becomes are asked for by `data_to_send`.
+    def send_event(self, event: ClientOut, /) -> bytes | None:
+        """Give the library what the client sends.
+
+        Returns:
+            What it becomes, where the library says that at once; None: `data_to_send` is asked.
 
         Raises:
             Exception: it cannot be sent now, or never.
@@ -89,7 +92,7 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
         raise NotImplementedError(f"{type(self).__qualname__} does not define send_event")
 
     def data_to_send(self) -> bytes:
-        """Take what the library has to write; called after every other call, also after one that failed."""
+        """Take what the library has to write; called after every call that does not return it, or that failed."""
         raise NotImplementedError(f"{type(self).__qualname__} does not define data_to_send")
 
     # ---- what it may have
@@ -239,10 +242,11 @@ class _Outbound(Outbound[ClientOut, bytes]):
         """Let the library make bytes of an event."""
         protocol = self._protocol
         try:
-            protocol.send_event(event)
+            data = protocol.send_event(event)
         except Exception as error:
             return self._failing(error)
-        data = protocol.data_to_send()
+        if data is None:
+            data = protocol.data_to_send()
         if protocol.sending_ended:
             return _results(protocol, data)
         return [data] if data else ()
