@@ -209,7 +209,6 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
 
     def send_event(self, event: h11.Event, /) -> bytes:
         """Write an event."""
-        h11 = self._h11
         kind = type(event)
         if kind in self._with_reason:
             event = _with_reason(event)
