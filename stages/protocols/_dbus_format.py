@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import functools
 import struct
-from typing import Final, TypeAlias
+from collections.abc import Iterator
+from typing import Final, NamedTuple, TypeAlias
 
 FIXED_HEADER: Final = 16
 """Bytes after which it is known how long the message is."""
@@ -20,6 +21,7 @@ _MAX_SIGNATURE: Final = 255
 _FIXED: Final = {"y": 1, "b": 4, "n": 2, "q": 2, "i": 4, "u": 4, "x": 8, "t": 8, "d": 8, "h": 4}
 _ALIGNED: Final = {**_FIXED, "s": 4, "o": 4, "g": 1, "v": 1, "a": 4, "(": 8, "{": 8}
 _BASIC: Final = frozenset(_FIXED) | {"s", "o", "g"}
+_OPENING: Final = {")": "(", "}": "{"}
 
 Type: TypeAlias = "tuple[str, tuple[Type, ...]]"
 """A code, and what is in it: of an array one type, of a struct its fields, of a dict entry two."""
@@ -65,52 +67,55 @@ class _Walk:
         self._data = data
         order = byte_order(data)
         self._u32 = struct.Struct(f"{order}I").unpack_from
+        self._inner: list[_Array | Iterator[Type]] = []  # what the place is in, outermost first
 
     def through(self, signature: str, at: int) -> int:
         """The place behind values of a signature which begin at a place."""
-        for kind in types_of(signature):
-            at = self._value(kind, at, 0)
+        self._inner.append(iter(types_of(signature)))
+        while self._inner:
+            if len(self._inner) > MAX_DEPTH:
+                raise ValueError(f"values are nested deeper than {MAX_DEPTH}")
+            innermost = self._inner[-1]
+            kind = innermost.next_type(at) if isinstance(innermost, _Array) else next(innermost, None)
+            if kind is None:
+                self._inner.pop()
+            else:
+                at = self._begin(kind, _padded(at, _ALIGNED[kind[0]]))
         return at
 
-    def _value(self, kind: Type, at: int, depth: int) -> int:
+    def _begin(self, kind: Type, at: int) -> int:
+        """Go through a value, or into it."""
         code, parts = kind
-        at = _padded(at, _ALIGNED[code])
         if code in _FIXED:
             return self._inside(at + _FIXED[code])
         if code == "g":
             return self._behind_text(at, 1)
         if code in "so":
             return self._behind_text(at, 4)
-        if depth == MAX_DEPTH:
-            raise ValueError(f"values are nested deeper than {MAX_DEPTH}")
         if code == "v":
-            return self._variant(at, depth + 1)
+            return self._into_variant(at)
         if code == "a":
-            return self._array(parts[0], at, depth + 1)
-        for part in parts:
-            at = self._value(part, at, depth + 1)
+            return self._into_array(parts[0], at)
+        self._inner.append(iter(parts))
         return at
 
-    def _variant(self, at: int, depth: int) -> int:
+    def _into_variant(self, at: int) -> int:
         end = self._behind_text(at, 1)
         kinds = types_of(self._data[at + 1 : end - 1].decode("ascii"))
         if len(kinds) != 1:
             raise ValueError(f"a variant has one value, not {len(kinds)}")
-        return self._value(kinds[0], end, depth)
+        self._inner.append(iter(kinds))
+        return end
 
-    def _array(self, kind: Type, at: int, depth: int) -> int:
+    def _into_array(self, kind: Type, at: int) -> int:
         size = self._length(at)
         if size > _MAX_ARRAY_BYTES:
             raise ValueError(f"an array of {size} bytes is over the limit of D-Bus, {_MAX_ARRAY_BYTES}")
         at = _padded(at + 4, _ALIGNED[kind[0]])
-        end = self._inside(at + size)
-        if kind[0] in _FIXED:
-            at += size - size % _FIXED[kind[0]]
-        while at < end:
-            at = self._value(kind, at, depth)
-        if at != end:
-            raise ValueError(f"the elements of an array of {size} bytes do not end where it does")
-        return end
+        array = _Array(kind, self._inside(at + size))
+        self._inner.append(array)
+        # Of numbers none needs to be looked at, unless the last one is cut.
+        return at + size - size % _FIXED[kind[0]] if kind[0] in _FIXED else at
 
     def _behind_text(self, at: int, width: int) -> int:
         size = self._data[self._inside(at + 1) - 1] if width == 1 else self._length(at)
@@ -129,6 +134,19 @@ class _Walk:
         return at
 
 
+class _Array(NamedTuple):
+    """An array that is gone through: what its elements are, and where it ends."""
+
+    kind: Type
+    end: int
+
+    def next_type(self, at: int) -> Type | None:
+        """What is at a place in it; None: its end."""
+        if at > self.end:
+            raise ValueError("the last element of an array does not end where the array does")
+        return self.kind if at < self.end else None
+
+
 @functools.lru_cache(maxsize=256)
 def types_of(signature: str) -> tuple[Type, ...]:
     """The types of a signature.
@@ -138,42 +156,59 @@ def types_of(signature: str) -> tuple[Type, ...]:
     """
     if len(signature) > _MAX_SIGNATURE:
         raise ValueError(f"a signature of {len(signature)} characters; {_MAX_SIGNATURE} are the most")
-    kinds: list[Type] = []
-    at = 0
-    while at < len(signature):
-        kind, at = _type(signature, at, 0)
-        kinds.append(kind)
-    return tuple(kinds)
+    reader = _Signature(signature)
+    for at, code in enumerate(signature):
+        reader.read(code, at)
+    return reader.types()
 
 
-def _type(signature: str, at: int, depth: int) -> tuple[Type, int]:
-    """The type which begins at a place of a signature, and the place behind it."""
-    code = signature[at : at + 1]
-    if depth > MAX_DEPTH:
-        raise ValueError(f"the signature {signature!r} is nested deeper than {MAX_DEPTH}")
-    if code == "a":
-        kind, at = _type(signature, at + 1, depth + 1)
-        return ("a", (kind,)), at
-    if code in ("(", "{"):
-        return _group(signature, at, depth)
-    if code == "v" or code in _BASIC:
-        return (code, ()), at + 1
-    raise ValueError(f"the signature {signature!r} is none: {repr(code) if code else 'its end'} at {at}")
+class _Signature:
+    """Reads a signature, code by code."""
 
+    def __init__(self, signature: str) -> None:
+        self._signature = signature
+        self._open: list[str] = []  # arrays, structs and dict entries that have begun
+        self._lists: list[list[Type]] = [[]]  # what is in each of them but the arrays, and outside
 
-def _group(signature: str, start: int, depth: int) -> tuple[Type, int]:
-    code, at = signature[start], start + 1
-    closing = ")" if code == "(" else "}"
-    kinds: list[Type] = []
-    while signature[at : at + 1] != closing:
-        kind, at = _type(signature, at, depth + 1)
-        kinds.append(kind)
-    if not kinds:
-        raise ValueError(f"the signature {signature!r} has a struct of nothing")
-    entry = signature[start - 1 : start] == "a" and len(kinds) == 2 and kinds[0][0] in _BASIC
-    if code == "{" and not entry:
-        raise ValueError(f"the signature {signature!r} has a dict entry that is none")
-    return (code, tuple(kinds)), at + 1
+    def read(self, code: str, at: int) -> None:
+        """Take the next code."""
+        if len(self._open) == MAX_DEPTH:
+            raise self._wrong(f"is nested deeper than {MAX_DEPTH}")
+        if code == "v" or code in _BASIC:
+            self._add((code, ()))
+        elif code == "a":
+            self._open.append(code)
+        elif code in "({":
+            if code == "{" and self._open[-1:] != ["a"]:
+                raise self._wrong("has a dict entry outside of an array")
+            self._open.append(code)
+            self._lists.append([])
+        elif code in _OPENING and self._open[-1:] == [_OPENING[code]]:
+            self._add(self._group(self._open.pop(), self._lists.pop()))
+        else:
+            raise self._wrong(f"is none: {code!r} at {at}")
+
+    def types(self) -> tuple[Type, ...]:
+        """All that were read."""
+        if self._open:
+            raise self._wrong(f"is none: nothing ends the {self._open[-1]!r} in it")
+        return tuple(self._lists[0])
+
+    def _group(self, code: str, kinds: list[Type]) -> Type:
+        if not kinds:
+            raise self._wrong("has a struct of nothing")
+        if code == "{" and not (len(kinds) == 2 and kinds[0][0] in _BASIC):
+            raise self._wrong("has a dict entry that is none")
+        return code, tuple(kinds)
+
+    def _add(self, kind: Type) -> None:
+        while self._open[-1:] == ["a"]:
+            self._open.pop()
+            kind = ("a", (kind,))
+        self._lists[-1].append(kind)
+
+    def _wrong(self, what: str) -> ValueError:
+        return ValueError(f"the signature {self._signature!r} {what}")
 
 
 def _padded(at: int, to: int) -> int:
