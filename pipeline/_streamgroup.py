@@ -261,7 +261,7 @@ class StreamGroup(StreamWriter, Group):
         if old is not None:
             self._fail(old, trio.BrokenResourceError(f"the peer began another stream with the key {key!r}"))
         self._gone.pop(key, None)
-        if self.new.closed or self.new.is_full or self._of_peer >= self._max_streams:
+        if self.new.closed or self.new.is_full or not self._has_place():
             self.refused_streams += 1
             self._refuse(key, None, ended=False)
             return None
@@ -270,6 +270,13 @@ class StreamGroup(StreamWriter, Group):
         self._of_peer += 1
         self.new.put(stream)
         return stream
+
+    def _has_place(self) -> bool:
+        """Whether the peer may open one more; those whose last item is just being written it may know to be over."""
+        if self._of_peer < self._max_streams:
+            return True
+        over = sum(stream.over for stream in self.ending() if stream.by_peer)
+        return self._of_peer - over < self._max_streams
 
     def _take_late(self, key: Hashable, item: Any, *, hidden: bool, ends: bool) -> None:
         """Drop an item of a stream that is not open."""

@@ -14,7 +14,7 @@ import trio
 
 from ._beside import Shared, afresh
 from ._streamrules import StreamRules
-from ._substream import Substream
+from ._substream import State, Substream
 from ._turns import Turns
 
 MAX_BATCH: Final = 100
@@ -134,6 +134,10 @@ class StreamWriter(ABC):
             sending.fail(error)
         self.left = True
         self._work.unpark()
+
+    def ending(self) -> Iterator[State[Any]]:
+        """The streams whose last item is just being written."""
+        return (each.stream._state for each in self._batch if each.stream is not None and each.ends)
 
     # ---- the task that writes
 

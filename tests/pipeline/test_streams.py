@@ -215,6 +215,18 @@ async def test_more_streams_than_allowed_are_refused(opens: Any) -> None:
         assert [end(1), end(2), reset(6)] == received(peer)
 
 
+async def test_a_stream_whose_end_is_being_written_is_in_nobodys_way() -> None:
+    """The peer may have that end, and open the next stream, before the task that writes goes on."""
+    async with streaming(room=0, max_streams=1) as (streams, peer, nursery, _):
+        await give(peer, data(1), end(1))
+        one = await streams.receive()
+        await started(nursery, one.send_eof)
+        await give(peer, data(2), data(3))
+        assert [end(1), reset(3)] == [await peer.receive(), await peer.receive()]
+        assert 2 == (await streams.receive()).key
+        assert 1 == streams.refused_streams
+
+
 async def test_streams_that_nobody_accepts_are_bounded_though_the_peer_resets_them() -> None:
     """What was reset before anybody saw it is never seen."""
     async with streaming(max_streams=2) as (streams, peer, _, _):

@@ -20,7 +20,7 @@ import pytest
 import trio
 import trustme
 
-from pipeline import Pipeline, open_tcp_pipeline, serve_tcp
+from pipeline import Pipeline, open_streams, open_tcp_pipeline, serve_tcp
 from stages import HTTP1, HTTP2, HTTP2Item, SendData, SendHeaders
 
 pytestmark = pytest.mark.real_time
@@ -181,11 +181,28 @@ async def test_nghttp_upgrades_from_http_1() -> None:
         assert b":status: 200" in done.stdout
 
 
+async def echo_streams(pipeline: Served) -> None:
+    """The same with a task for each stream."""
+    async with open_streams(pipeline) as streams, trio.open_nursery() as nursery:
+        async for stream in streams:
+            nursery.start_soon(echo_stream, stream)
+
+
+async def echo_stream(stream: Any) -> None:
+    async with stream:
+        fields = dict((await stream.receive()).headers)
+        body = b"".join([event.data async for event in stream])
+        said = b"%s %s %s" % (fields[b":method"], fields[b":path"], body)
+        await stream.send(SendHeaders(stream.key, [(":status", "200"), ("content-length", str(len(said)))]))
+        await stream.send(SendData(stream.key, said, end_stream=True))
+
+
 @needs("h2load")
 @pytest.mark.full
-async def test_h2load_counts_no_failure_among_ten_thousand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("handler", [echo, echo_streams])
+async def test_h2load_counts_no_failure_among_ten_thousand(handler: Handler, tmp_path: Path) -> None:
     for options, context in ([], None), (["-w16"], tls(tmp_path)):
-        async with our_server(ssl_context=context) as port:
+        async with our_server(handler, ssl_context=context) as port:
             url = f"{'https' if context else 'http'}://localhost:{port}/x"
             done = await run("h2load", "-n", "10000", "-c", "2", "-m", "100", *options, url)
             print(done.stdout.decode())
