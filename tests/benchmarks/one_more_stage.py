@@ -65,6 +65,16 @@ class SameAsync(Inbound[Any, Any]):
         return [item]
 
 
+class Awaits(Inbound[Any, Any]):
+    """The same, and it is not seen in its code."""
+
+    async def process(self, item: Any, /) -> list[Any]:
+        return [await self._look_up(item)]
+
+    async def _look_up(self, item: Any) -> Any:
+        return item
+
+
 def same(item: Any) -> Any:
     return item
 
@@ -74,6 +84,7 @@ KINDS: dict[str, tuple[Callable[[], Any], int, int]] = {
     "`Map` of a plain function": (lambda: Map(inbound=same), 0, 4),
     "`async def process` that does not block, the first of a chain": (SameAsync, 0, 1),
     "`async def process`, each further one": (SameAsync, 1, 5),
+    "`async def process` that awaits an `async def`, which does not block": (Awaits, 0, 4),
 }
 """What kind, and the number of them without and with the ones that are measured."""
 
@@ -95,10 +106,9 @@ async def measure(reads: int = 24, rounds: int = 9) -> dict[str, float]:
     """For each kind, nanoseconds an item and stage."""
     found = {}
     for kind, (make, few, many) in KINDS.items():
-        some = max(1, reads // 8) if make is SameAsync else reads
-        times = [[await nanoseconds(make, count, some) for count in (few, many)] for _ in range(rounds)]
+        times = [[await nanoseconds(make, count, reads) for count in (few, many)] for _ in range(rounds)]
         least = [min(column) for column in zip(*times, strict=True)]
-        found[kind] = (least[1] - least[0]) / (many - few) / (some * 1024)
+        found[kind] = (least[1] - least[0]) / (many - few) / (reads * 1024)
     return found
 
 
