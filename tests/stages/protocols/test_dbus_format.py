@@ -77,7 +77,7 @@ def body(signature: str, data: bytes) -> bytes:
         (body("{yy}", b""), "has a dict entry outside of an array"),
         (body("(y}", b""), r"the signature '\(y}' is none: '}' at 2"),
         (
-            body("aas", b"\x05\x00\x00\x00\x01\x00\x00\x00x\x00\x00\x00\x00"),
+            body("aay", b"\x05\x00\x00\x00\x04\x00\x00\x00abcd"),
             "the last element of an array does not end",
         ),
         (body("a{vy}", bytes(4)), "has a dict entry that is none"),
