@@ -64,6 +64,7 @@ class Flow(Stock):
     _ready_source: Iterator[Any] = iter(())
     loop: Any = None
     """What `ready` gave last, if a stage in it may wait."""
+    _looping: Fused
 
     def _seat(self, slots: list[Slot]) -> None:
         for slot in slots:
@@ -134,7 +135,7 @@ class Flow(Stock):
             each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
         items: Iterator[Any] = slot.fused.items(slot.results, self._leave)
         if slot.fused.may_wait:
-            self.loop = items
+            self.loop, self._looping = items, slot.fused
         return items
 
     @property
@@ -230,7 +231,7 @@ class Flow(Stock):
     def take_over(self, yielded: Any) -> Waiting:
         """A stage in the `loop` waits, and it gave `yielded` for that: go on as if `advance` had called the stage."""
         loop, self.loop = self.loop, None
-        slot, item = self.slots[self._top].fused.where_it_waits(loop)
+        slot, item = self._looping.where_it_waits(loop)
         slot.prompt, slot.mine = False, False
         waiting = slot.running = Waiting(slot, ("process", item), loop.gi_yieldfrom, yielded, loop)
         self.touch(slot.index)

@@ -160,6 +160,11 @@ async def with_time_limit() -> None:
         await trio.sleep_forever()
 
 
+async def in_a_shield() -> None:
+    with trio.CancelScope(shield=True):
+        await trio.sleep_forever()
+
+
 async def at_the_end_of_a_nursery() -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.sleep_forever)
@@ -216,6 +221,7 @@ async def one_in_a_stage(wait: Callable[[], Awaitable[object]]) -> AsyncIterator
     [
         (forever, 0),
         (with_time_limit, 0),
+        (in_a_shield, 0),
         (at_the_end_of_a_nursery, 0),
         (inside_a_nursery, 0),
         (with_a_net, 0),
