@@ -127,9 +127,8 @@ class StreamGroup(StreamWriter, Group):
 
     def leave(self) -> None:
         """Nobody is to wait any more; what is just being written goes out, and the peer is told of what was open."""
-        for stream in list(self.open.values()):
+        for stream in [*self.open.values(), *self.new.close()]:
             stream.reset()
-        self.new.close()
         self.events.dropped += len(self.events.close())
         self.stop(trio.ClosedResourceError(LEFT))
 

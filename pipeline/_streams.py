@@ -166,8 +166,9 @@ class Streams(trio.abc.ReceiveChannel[Substream[Received, Sent]], Generic[Receiv
         while True:
             stream = await self._group.new.receive()
             failure = stream._state.failure
-            if failure is None or isinstance(failure, LimitError):  # else there is nobody left to answer
+            if failure is None or isinstance(failure, LimitError):
                 return stream
+            stream.reset()  # there is nobody left to answer
 
     async def aclose(self) -> None:
         """Accept no more streams: those that the peer opens from now on are given up at once."""
