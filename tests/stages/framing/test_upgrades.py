@@ -241,6 +241,7 @@ def test_the_old_chain_gets_the_bytes_before_and_the_new_one_the_bytes_after(con
             assert (conversation.frames[:count], rest) == (before, b"".join(after)), pieces
 
 
+@pytest.mark.full
 @every_conversation
 def test_taps_below_and_above_see_what_the_old_and_the_new_chain_got(conversation: Conversation) -> None:
     """Taps give back as well; the one above sees no frame that was not taken, the one below each byte as it came."""
@@ -255,6 +256,7 @@ def test_taps_below_and_above_see_what_the_old_and_the_new_chain_got(conversatio
             assert b"".join(below.seen) == conversation.sent, pieces
 
 
+@pytest.mark.full
 @every_conversation
 def test_codecs_above_go_on_with_what_the_new_stage_gives(conversation: Conversation) -> None:
     for count in range(len(conversation.frames) + 1):
@@ -266,6 +268,7 @@ def test_codecs_above_go_on_with_what_the_new_stage_gives(conversation: Conversa
             assert rest.decode("latin-1").swapcase() == "".join(after), pieces
 
 
+@pytest.mark.full
 @every_conversation
 def test_all_of_the_chain_may_be_replaced_down_from_the_client(conversation: Conversation) -> None:
     """One after the other, each gives back to the one below it what it did not deliver."""
