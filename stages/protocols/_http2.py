@@ -30,6 +30,8 @@ __all__ = ["HTTP2"]
 
 _ASSUMED_STREAMS: Final = 100
 """How many streams a client opens before it knows how many it may; other clients do the same."""
+_TABLE_BYTES: Final = 4096
+"""How much is remembered of the headers that were sent, however much the peer allows: h2 would search all of it."""
 _GOAWAY_BYTES: Final = 300
 """How much a GOAWAY says of an error."""
 
@@ -267,6 +269,8 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def _read_settings(self, event: Any) -> Iterable[Any]:
         self._settings_came = True
+        encoder = self.connection.encoder
+        encoder.header_table_size = min(encoder.header_table_size, _TABLE_BYTES)
         shown = self._flush(event) if self._sending.waits else ()
         return shown or ((event,) if self._attached else ())
 

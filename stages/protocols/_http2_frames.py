@@ -58,6 +58,7 @@ class Frames:
         self._began = False  # the first frame, which has to be SETTINGS, was seen
         self.block_bytes = 0
         """Of the block of headers that was read last, as it was on the wire."""
+        self._block_is_open = False
         self._continuations = 0
         self._updates_due = 100
         self._counts: dict[str, tuple[float, int]] = {}
@@ -66,8 +67,8 @@ class Frames:
 
     @property
     def held(self) -> int:
-        """Bytes of frames that were not given yet."""
-        return len(self._data) - self._start
+        """Bytes of frames that were not given yet, and of a block of headers that is not whole."""
+        return len(self._data) - self._start + (self.block_bytes if self._block_is_open else 0)
 
     def feed(self, data: bytes) -> None:
         """Take what was read."""
@@ -114,6 +115,7 @@ class Frames:
             return None
         if kind == _HEADERS:  # the others may be floods
             self.block_bytes, self._continuations = length, 0
+            self._block_is_open = not flags & _END_HEADERS
             self.is_goaway = self.is_data = False
             self._updates_due += _UPDATES_PER_FRAME
         else:
@@ -156,7 +158,7 @@ class Frames:
             if length < 257 and self._is_empty(flags, length):
                 self._count("empty DATA frames", "max_control_frames", self._max_control_frames)
         elif kind == _CONTINUATION:
-            self._note_continuation(length)
+            self._note_continuation(flags, length)
         elif kind == _RST_STREAM:
             self.count_reset()
         elif kind == _WINDOW_UPDATE and self._updates_due:
@@ -170,8 +172,9 @@ class Frames:
             return False
         return not length or bool(flags & _PADDED and length == 1 + self._data[self._start + _HEAD])
 
-    def _note_continuation(self, length: int) -> None:
+    def _note_continuation(self, flags: int, length: int) -> None:
         self.block_bytes += length
+        self._block_is_open = not flags & _END_HEADERS
         self._continuations += 1
         if self._continuations > MAX_CONTINUATIONS:
             raise self._errors.DenialOfServiceError(

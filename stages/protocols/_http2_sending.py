@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Rest: TypeAlias = deque[SendHeaders | SendData]
 
+_TURN_BYTES: Final = 65536
+"""How much a stream sends in its turn, however large the peer's frames may be."""
 _MAY_SEND: Final = ("OPEN", "HALF_CLOSED_REMOTE")
 """States of a stream in which there may be more data; others are closed, or ended by us."""
 
@@ -141,7 +143,8 @@ class Sending:
             connection.send_headers(item.stream_id, item.headers, item.end_stream)
             return True
         data, size = cast("memoryview", item.data), len(item.data)
-        room = min(connection.local_flow_control_window(item.stream_id), connection.max_outbound_frame_size)
+        most = min(connection.max_outbound_frame_size, _TURN_BYTES)
+        room = min(connection.local_flow_control_window(item.stream_id), most)
         if room <= 0 and size:
             return False
         if size <= room or not size:

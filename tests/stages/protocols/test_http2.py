@@ -252,6 +252,18 @@ def test_larger_windows_by_settings_free_what_waits(size: int) -> None:
     assert serving.stage.inbound.ready is (size > 4900)
 
 
+def test_what_is_remembered_of_headers_is_bounded_whatever_the_peer_allows() -> None:
+    serving = Serving(Peer(settings={SettingCodes.HEADER_TABLE_SIZE: 1 << 30}))
+    for number in range(300):
+        stream_id = 2 * number + 1
+        serving.ask(stream_id)
+        serving.harness.send(SendHeaders(stream_id, [*OK, (f"x-{number}", "y" * 100)], end_stream=True))
+        events = serving.turn()
+        (head,) = [event.headers for event in events if isinstance(event, h2.events.ResponseReceived)]
+        assert (f"x-{number}".encode(), b"y" * 100) in head
+    assert serving.stage.connection.encoder.header_table.maxsize == 4096
+
+
 def test_the_end_waits_for_what_waits_for_a_window() -> None:
     """Else what a handler sent last would be cut off."""
     serving = Serving(Peer(settings={SettingCodes.INITIAL_WINDOW_SIZE: 10}))

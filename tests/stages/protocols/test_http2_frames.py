@@ -78,6 +78,19 @@ def test_what_was_not_given_is_held_and_can_be_taken_out() -> None:
     assert 0 == reader.held
 
 
+def test_a_block_of_headers_that_is_not_whole_is_held() -> None:
+    """H2 has it; a `FrameTimeout` is to know of it."""
+    reader = frames()
+    read(reader, FIRST, frame(HEADERS, bytes(20), 0, 1))
+    assert 20 == reader.held
+    read(reader, frame(CONTINUATION, bytes(5), 0, 1))
+    assert 25 == reader.held
+    read(reader, frame(CONTINUATION, bytes(5), END_HEADERS, 1))
+    assert 0 == reader.held
+    read(reader, frame(HEADERS, bytes(20), END_HEADERS, 1))
+    assert 0 == reader.held
+
+
 def test_goaway_is_marked() -> None:
     reader = frames()
     read(reader, FIRST)

@@ -121,6 +121,18 @@ def test_streams_take_turns_frame_by_frame() -> None:
     assert [1, 3, 5, 1, 3, 5] == order
 
 
+def test_a_turn_is_short_though_frames_may_be_large() -> None:
+    pair = Pair(streams=2, window=1 << 20)
+    pair.client.update_settings({SettingCodes.MAX_FRAME_SIZE: 1 << 20})
+    pair.server.receive_data(pair.client.data_to_send())
+    pair.read()
+    for stream_id in (1, 3):
+        pair.sending.data(SendData(stream_id, b"x" * 300_000))
+    pair.read()
+    pair.open(3 * 65536)
+    assert {1: 65536 * 2, 3: 65536} == sizes(pair.read())
+
+
 def test_a_stream_whose_window_is_closed_holds_up_no_other() -> None:
     pair = Pair(streams=2)
     pair.client.increment_flow_control_window(1 << 20)
