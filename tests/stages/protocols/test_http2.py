@@ -253,7 +253,9 @@ def test_larger_windows_by_settings_free_what_waits(size: int) -> None:
 
 
 def test_what_is_remembered_of_headers_is_bounded_whatever_the_peer_allows() -> None:
-    serving = Serving(Peer(settings={SettingCodes.HEADER_TABLE_SIZE: 1 << 30}))
+    serving = Serving()
+    serving.peer.update_settings({SettingCodes.HEADER_TABLE_SIZE: 1 << 30})
+    serving.receive(serving.peer.data_to_send())
     for number in range(300):
         stream_id = 2 * number + 1
         serving.ask(stream_id)
