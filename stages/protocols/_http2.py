@@ -30,6 +30,7 @@ __all__ = ["HTTP2"]
 
 _ASSUMED_STREAMS: Final = 100
 """How many streams a client opens before it knows how many it may; other clients do the same."""
+_NO_LIMIT: Final = (1 << 31) - 1
 _TABLE_BYTES: Final = 4096
 """How much is remembered of the headers that were sent, however much the peer allows: h2 would search all of it."""
 _GOAWAY_BYTES: Final = 300
@@ -57,7 +58,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         upgrade: for "h2c", the upgrade from HTTP/1.1. A server gives the `h11.Request` that asked for it: it comes out
             as the request of stream 1. A client gives True, sends `upgrade_headers` with its request in HTTP/1.1, and
             gets the response on stream 1.
-        max_streams: so many streams of the peer may be open at a time; it is told.
+        max_streams: so many streams of the peer may be open at a time; it is told, and more are refused.
         window_bytes: how much of a body the peer may send ahead, on each stream; 65,535 or more.
         max_header_bytes: the size of a list of headers, counted as in RFC 9113, section 6.5.2; the peer is told.
         max_resets: so many streams may be given up before their time, within 30 seconds.
@@ -127,7 +128,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         self._next_id = 1 if self._client else 2
         self._settings_came = self._leaves = False
         self._left: Any = None  # the peer's GOAWAY
-        self._last_id = 0
+        self._refused_id = 0  # the stream that was refused last
         self._attached = False  # to `open_streams`
         self._written = b""
         self.sending_ended = False
@@ -161,8 +162,12 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def start(self) -> Iterable[h2.events.Event]:
         """Send the preface and the settings, and open the window of all streams."""
+        connection = self.connection
         if not self._upgraded:
-            self.connection.initiate_connection()
+            connection.initiate_connection()
+        # To h2 one stream too many is an error of the connection; but a client may not know yet how many it may open.
+        connection.local_settings.max_concurrent_streams = _NO_LIMIT
+        connection.local_settings.acknowledge()
         self._credit.begin()
         return self._first
 
@@ -235,13 +240,19 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         }
 
     def _read_request(self, event: Any) -> Iterable[Any]:
-        if self._leaves:
+        if self._leaves or self._is_one_too_many():
             self._frames.count_reset()
+            self._refused_id = event.stream_id
             self.connection.reset_stream(event.stream_id, self._h2.errors.ErrorCodes.REFUSED_STREAM)
             return ()
         if event.stream_ended is None:
             self._credit.open(event.stream_id)
         return (event,)
+
+    def _is_one_too_many(self) -> bool:
+        """Whether the stream that was just opened is; h2 looks at all that it remembers, so it is asked only then."""
+        connection, most = self.connection, self._max_streams
+        return len(connection.streams) > most and connection.open_inbound_streams > most
 
     def _read_data(self, event: Any) -> Iterator[Any]:
         """Nobody asks for what is behind it before it is taken."""
@@ -256,7 +267,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def _read_end(self, event: Any) -> Iterable[Any]:
         self._credit.close(event.stream_id)
-        return () if self._leaves and event.stream_id > self._last_id else (event,)
+        return (event,) if event.stream_id != self._refused_id else ()
 
     def _read_reset(self, event: Any) -> Iterable[Any]:
         self._forget(event.stream_id)
@@ -320,10 +331,6 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             error = exceptions.DenialOfServiceError(
                 f"HTTP2: a block of headers of {self._frames.block_bytes} bytes unpacks to more than the limit, "
                 f"max_header_bytes={self._max_header_bytes}. Raise max_header_bytes if it is a right one"
-            )
-        elif isinstance(error, exceptions.TooManyStreamsError):
-            error = exceptions.TooManyStreamsError(
-                f"HTTP2: {self._max_streams + 1} streams at a time are over the limit, max_streams={self._max_streams}"
             )
         elif isinstance(error, exceptions.NoSuchStreamError):
             error.args = (f"HTTP2: the peer sent what is wrong on stream {error.stream_id}, which is over or not open",)
@@ -407,7 +414,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         state = connection.state_machine.state
         connection.close_connection(item.error_code)
         connection.state_machine.state = state
-        self._leaves, self._last_id = True, connection.highest_inbound_stream_id
+        self._leaves = True
 
     # ---- with `open_streams`
 
