@@ -62,7 +62,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         chain: the stages, from wire to client; they belong to this pipeline for good.
         merge_writes: a `send()` only buffers (up to 64 KiB) while no `receive()` waits for the
             transport; what is buffered goes out when one would wait, at `flush()` and at the end. Such a
-            send notices cancellation, but lets other tasks run only once per 64 KiB or 1,000 sends.
+            send notices cancellation and lets other tasks run at least once per 64 KiB or 1,000 sends.
         max_reply_bytes: how much of the stages' replies may wait for the peer to read them; beyond,
             the peer is not read either.
         close_seconds: how long closing in good order may take.
@@ -478,7 +478,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             out = driver.take_lane(value)
         except BaseException as error:
             driver.fail_lane(value, error)
-        if out is None:
+        if out is ALL:
             return
         if out is NOT_NOW:
             await self._send_otherwise(value)
@@ -496,8 +496,10 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             await self._with_turn(self._send_one, value)
         else:
             if driver.merge_writes:
-                await trio.lowlevel.checkpoint()
+                await trio.lowlevel.checkpoint_if_cancelled()
             await self.send(value)
+            if driver.merge_writes:
+                await trio.lowlevel.cancel_shielded_checkpoint()
 
     async def send_many(self, values: Iterable[Sent]) -> None:
         """Send several items, with writes merged as if they were one step.
@@ -513,14 +515,17 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             return
         await trio.lowlevel.checkpoint_if_cancelled()
         assert driver.quick is not None
+        buffer = self._engine.buffer
+        before = len(buffer.loose)
         try:
             out = driver.quick.fill(items)
-        except Exception:
-            await self._in_free_turn(self._flush)
+        except BaseException as error:
+            driver.lane = SHUT
+            if isinstance(error, Exception):
+                await self._in_free_turn(self._flush)
             raise
-        buffer = self._engine.buffer
         if out is ALL and driver.merge_writes and not driver.reading:
-            if len(buffer.loose) >= YIELD_AFTER:
+            if not before < len(buffer.loose) < YIELD_AFTER:
                 await trio.lowlevel.cancel_shielded_checkpoint()
         elif out is ALL and (data := buffer.take_loose()):
             await driver.send_quickly(data, of_many=True)
@@ -562,7 +567,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             if not await act(*args):
                 await trio.lowlevel.cancel_shielded_checkpoint()
         finally:
-            self._news.pass_turn()
+            self._driver.pass_turn()
 
     async def _send_one(self, value: Sent) -> bool:
         writes = self._driver.writes
@@ -600,7 +605,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             if not await act(*args):
                 await trio.lowlevel.cancel_shielded_checkpoint()
         finally:
-            self._news.pass_turn()
+            self._driver.pass_turn()
 
     async def _send_all(self, items: Iterator[Sent], out: Any = ALL) -> bool:
         """Send all of them, once what the short way gave last is on its way."""

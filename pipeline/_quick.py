@@ -27,6 +27,7 @@ class QuickSend:
 
     Args:
         engine: whose outbound direction it is.
+        hurry: to be called when a stage may have moved a deadline.
 
     Attributes:
         out: the call that does it, while `engine.outbound_idle`. What it returns is what the item becomes on the wire,
@@ -36,18 +37,18 @@ class QuickSend:
         keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
-    def __init__(self, engine: Engine[Any, Any]) -> None:
-        self._engine, self._slots = engine, engine.outbound_slots
+    def __init__(self, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> None:
+        self._engine, self._slots, self._hurry = engine, engine.outbound_slots, hurry
         self._direct = Direct(self._slots)
         self._waking = [slot for slot in self._slots if slot.wakes]
         self.of_many = self._direct.out
-        self.out: Callable[[Any], Any] = self._out_and_wake if self._waking else self.of_many
+        self.out: Callable[[Any], Any] = self._out_and_wake if self._waking or engine.timed else self.of_many
         self.keeps_state = any(slot.tracked for slot in self._slots)
 
     @classmethod
-    def through(cls, engine: Engine[Any, Any]) -> QuickSend | None:
+    def through(cls, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> QuickSend | None:
         """The short way, if there is one."""
-        return cls(engine) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
+        return cls(engine, hurry) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
 
     def _out_and_wake(self, item: Any) -> Any:
         out = self.of_many(item)
@@ -58,6 +59,7 @@ class QuickSend:
         """Where the other half of a stage has something to give by itself now, tell who waits for input."""
         for slot in self._waking:
             slot.wake()
+        self._hurry()
 
     def fill(self, items: Iterator[Any]) -> Any:
         """Put what items become into the buffer, as far as the short way leads, while `engine.outbound_idle`.

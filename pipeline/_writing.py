@@ -15,8 +15,8 @@ import trio
 from ._core import WRITE_BYTES, Engine
 from ._errors import HalfCloseError, PipelineError
 from ._flow import WOULD_WAIT, Mark, Waiting
-from ._news import Newsroom, briefly
-from ._quick import YIELD_AFTER, QuickSend
+from ._news import Newsroom, briefly, closed_error
+from ._quick import ALL, YIELD_AFTER, QuickSend
 from ._transport import SocketWriter, Wire
 
 SHUT: Final = -1
@@ -69,11 +69,23 @@ class Writing:
 
     def chain_changed(self) -> None:
         """The engine has other stages than before."""
-        self.quick = quick = QuickSend.through(self.engine) if isinstance(self.wire.writer, SocketWriter) else None
+        is_socket = isinstance(self.wire.writer, SocketWriter)
+        self.quick = quick = QuickSend.through(self.engine, self.hurry) if is_socket else None
         self.lane = SHUT
         self.take_lane = _shut if quick is None else self._lane(quick)
         # What such a chain is given cannot be taken back any more.
         self.checks_first = quick is not None and quick.keeps_state
+
+    def hurry(self) -> None:
+        """What was sent may have moved a deadline: whoever looks after it is to notice."""
+        if self.engine.timed:
+            self.news.hurry(lambda: self.engine.deadline)
+
+    def pass_turn(self) -> None:
+        """End a send, however it ended; whoever waits for input writes the replies that it has left."""
+        if self.reading and self.engine.owes_replies:
+            self.engine.on_news()
+        self.news.pass_turn()
 
     def has_wire(self) -> Role:
         """Hold the wire; only for a task which saw that `writing` is False."""
@@ -172,7 +184,7 @@ class Writing:
         """What sends an item the short way, as far as that leads; a closure, as each item goes through here.
 
         Returns of the closure:
-            None: the item waits in the buffer, and that is all. NOT_NOW: the lane is shut, and nothing was done. Else
+            ALL: the item waits in the buffer, and that is all. NOT_NOW: the lane is shut, and nothing was done. Else
             what the item became at the wire, or what `quick.settle` understands.
 
         It raises what is for `fail_lane`.
@@ -195,7 +207,7 @@ class Writing:
             buffer.size = size
             if not len(loose) % YIELD_AFTER:
                 self.lane = SHUT
-            return None
+            return ALL
 
         return merge if self.merge_writes else take
 
@@ -239,26 +251,31 @@ class Writing:
             if self.engine.owes_replies:
                 lane = SHUT
                 await self.run_out()
-        except Exception as error:
-            lane = SHUT
-            if isinstance(error, trio.ClosedResourceError):
-                news.check_open()
-            self.engine.break_outbound(error, torn=True)
-            raise
         except BaseException as error:
-            if not sent and of_many:
-                self.engine.add_unsent(data)
-            elif not sent and self.quick is not None and self.quick.keeps_state:
-                lane = SHUT
-                self.quick.cut_short(error)
+            lane = SHUT
+            self._quick_failed(error, b"" if sent else data, of_many=of_many)
             raise
         finally:
             self.lane = lane
             self.writing = False
-            if news.awaited:
-                news.pass_turn()
+            if news.awaited or lane == SHUT:
+                self.pass_turn()
             else:
                 news.turn_taken = False
+
+    def _quick_failed(self, error: BaseException, unsent: bytes, *, of_many: bool) -> None:
+        """Leave everything as when a send fails the long way, or is cut short; `unsent` is empty if a part was sent."""
+        closed = self.news.closed and isinstance(error, trio.ClosedResourceError)
+        if isinstance(error, Exception) and not closed:
+            if self.engine.outbound_error is None:
+                self.engine.break_outbound(error, torn=True)
+            return
+        if unsent and of_many:
+            self.engine.add_unsent(unsent)
+        elif unsent and self.quick is not None:
+            self.quick.cut_short(closed_error() if closed else error)
+        if closed:
+            self.news.check_open()
 
     async def run_out(self, *, merge: bool = False) -> None:
         """Run outbound as far as it goes, and write; the wire is held."""

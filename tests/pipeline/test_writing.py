@@ -10,9 +10,9 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Outbound, Pipeline, Reply, Result, inbound, outbound
+from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, Result, inbound, outbound
 from tests.pipeline.parts import Answers, Join, Lines, WaitsOut, tcp_pair
-from tests.pipeline.wires import clog
+from tests.pipeline.wires import clog, read_all
 
 
 async def test_a_reply_through_a_stage_that_really_waits() -> None:
@@ -537,3 +537,163 @@ async def test_small_batches_that_are_merged_let_others_run() -> None:
                 await pipeline.send_many([b"x"])
             nursery.cancel_scope.cancel()
         assert turns >= 3
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("merge_writes", [False, True])
+async def test_any_object_is_an_item_on_the_short_way_too(*, merge_writes: bool) -> None:
+    """None is not taken for nothing: the wire refuses it."""
+    async with (
+        tcp_pair() as (here, there),
+        Pipeline(here, Passthrough(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
+    ):
+        await pipeline.send(b"a")
+        with pytest.raises(TypeError, match="gave the wire NoneType"):
+            await pipeline.send(None)
+        await pipeline.send(b"b")
+        await pipeline.flush()
+        assert b"ab" == await all_of(there, 2)
+
+
+class Impatient(Duplex[bytes, bytes, bytes, bytes]):
+    """Says "late" a while after what was sent last; nothing but a send sets the time."""
+
+    class In(Inbound[bytes, bytes]):
+        """Its deadline is moved by the other half."""
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            return [item]
+
+        async def on_timer(self, now: float, /) -> list[bytes]:
+            self.deadline = None
+            return [b"late"]
+
+    class Out(Outbound[bytes, bytes]):
+        """Never waits and has no timer of its own, so that it goes the short way."""
+
+        keeps_outbound_state = False
+
+        def __init__(self, other: Impatient.In) -> None:
+            self.other = other
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            self.other.deadline = self.other.now() + 0.02
+            return [item]
+
+    def __init__(self) -> None:
+        self.inbound = Impatient.In()
+        self.outbound = Impatient.Out(self.inbound)
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_deadline_that_a_quick_send_moves_takes_effect_at_once(*, many: bool) -> None:
+    """A receive is waiting already, and nothing else will ever wake it (S12)."""
+    async with (
+        tcp_pair() as (here, _there),
+        Pipeline(here, Impatient(), close_seconds=0.05) as pipeline,
+        trio.open_nursery() as nursery,
+    ):
+
+        @nursery.start_soon
+        async def receive() -> None:
+            with trio.fail_after(2):
+                assert b"late" == await pipeline.receive()
+            nursery.cancel_scope.cancel()
+
+        await trio.testing.wait_all_tasks_blocked()
+        await (pipeline.send_many([b"x"]) if many else pipeline.send(b"x"))
+
+
+class Ahead(Outbound[bytes, bytes]):
+    """Goes ahead with what is sent, and ends with a mark that all was said."""
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def finish(self) -> list[bytes]:
+        return [b"<all>"]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(("many", "end"), [(False, b""), (True, b"item<all>")])
+async def test_closing_while_a_quick_send_has_written_nothing(*, many: bool, end: bytes) -> None:
+    """A stage that is ahead of the wire is not finished (P8); what counts whatever happens is written by aclose()."""
+    async with tcp_pair() as (here, there), trio.open_nursery() as nursery:
+        pipeline = Pipeline(here, Ahead(), close_seconds=2)
+        await pipeline.send(b"first")
+        size = await clog(here)
+
+        @nursery.start_soon
+        async def send() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await (pipeline.send_many([b"item"]) if many else pipeline.send(b"item"))
+
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.start_soon(pipeline.aclose)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert end == (await read_all(there))[5 + size :]
+        await there.aclose()
+
+
+@pytest.mark.real_time
+async def test_a_reply_left_to_a_send_that_is_cancelled_is_written_by_the_receive_that_waits() -> None:
+    """The receive waits for input already, and nothing else may ever happen (P14)."""
+    async with tcp_pair() as (here, there), Pipeline(here, Lines() | Answers(), close_seconds=0.05) as pipeline:
+        size = await clog(here)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.receive)
+            scope = trio.CancelScope()
+
+            @nursery.start_soon
+            async def send() -> None:
+                with scope:
+                    await pipeline.send(b"item")
+
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await there.send_all(b"ping\n")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            scope.cancel()
+            with trio.fail_after(2):
+                assert (await all_of(there, size + 5)).endswith(b"pong\n")
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real_time
+async def test_many_merged_items_of_which_nothing_comes_let_others_run() -> None:
+    """A busy loop of them cannot hold up the other tasks."""
+    async with tcp_pair() as (here, _there), Pipeline(here, Odd(), merge_writes=True, close_seconds=0.05) as pipeline:
+        turns = 0
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def count_turns() -> None:
+                nonlocal turns
+                while True:
+                    await trio.lowlevel.checkpoint()
+                    turns += 1
+
+            for _ in range(100):
+                await pipeline.send_many([b"0"])
+            nursery.cancel_scope.cancel()
+        assert turns >= 50
+
+
+@pytest.mark.real_time
+async def test_merged_sends_go_out_in_the_order_in_which_they_were_called() -> None:
+    """Also the first after something else has happened, which lets other tasks run."""
+    async with tcp_pair() as (here, there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+        for _ in range(20):
+            await pipeline.flush()
+            called = trio.Event()
+            async with trio.open_nursery() as nursery:
+
+                @nursery.start_soon
+                async def first(called: trio.Event = called) -> None:
+                    called.set()
+                    await pipeline.send(b"1")
+
+                await called.wait()
+                await pipeline.send(b"2")
+        await pipeline.flush()
+        assert b"1\n2\n" * 20 == await all_of(there, 80)
