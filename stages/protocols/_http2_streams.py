@@ -32,6 +32,13 @@ def stream_rules(stage: HTTP2) -> StreamRules:
     def error(event: Any) -> Exception | None:
         return _error(stage, event) if type(event) is events.StreamReset else None
 
+    def eof(key: int) -> SendData | SendReset:
+        stream = stage.connection.streams.get(key)
+        if stream is None or stream.state_machine.headers_sent:
+            return SendData(key, b"", end_stream=True)
+        # A response without a head would be a connection error to the peer.
+        return SendReset(key, stage._h2.errors.ErrorCodes.INTERNAL_ERROR)
+
     def reset(key: Hashable, reason: Any) -> SendReset | None:
         # The answer is complete, though it waits for a window: the peer gets it all, and is told that no more is read.
         if reason is None and stage._sending.reset_behind_end(key):
@@ -48,7 +55,7 @@ def stream_rules(stage: HTTP2) -> StreamRules:
         taken=taken,
         may_send=stage._may_send,
         sends_end=lambda item: item.end_stream,
-        eof=lambda key: SendData(key, b"", end_stream=True),
+        eof=eof,
         reset=reset,
         new_key=stage.new_stream_id if stage._client else None,
         attach=lambda: stage._attach(attached=True),

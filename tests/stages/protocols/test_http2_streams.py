@@ -100,6 +100,31 @@ def test_credit_is_given_for_what_a_consumer_took_and_not_for_what_came() -> Non
     assert window_update(32768, 1) == attached.written()
 
 
+async def test_a_request_that_nobody_answers_is_reset() -> None:
+    """Its handler has left it; data without a head would break the connection, with all other streams."""
+
+    async def serve(server: Any) -> None:
+        async with open_streams(server) as streams:
+            async for stream in streams:
+                async with stream:
+                    if dict((await stream.receive()).headers)[b":path"] == b"/answer":
+                        await stream.send(SendHeaders(stream.key, [(":status", "200")]))
+
+    async with pipeline_pair(HTTP2("client"), HTTP2("server")) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(serve, server)
+        async with open_streams(client) as streams:
+            for path in ("/none", "/answer"):
+                async with streams.open() as stream:
+                    head = [(":method", "GET"), (":scheme", "https"), (":authority", "a"), (":path", path)]
+                    await stream.send(SendHeaders(stream.key, head, end_stream=True))
+                    if path == "/none":
+                        with pytest.raises(trio.BrokenResourceError, match="INTERNAL_ERROR"):
+                            await stream.receive()
+                    else:
+                        assert ["ResponseReceived"] == names([event async for event in stream])
+        nursery.cancel_scope.cancel()
+
+
 def test_credit_for_padding_alone_is_given_at_once() -> None:
     """Nobody takes what is not shown."""
     attached = Attached()
