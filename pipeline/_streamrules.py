@@ -38,6 +38,8 @@ class StreamRules:
         may_send: whether an item of a stream may be sent now: its key, and the item. If not, other streams go on; it is
             asked again when anything was received, or a stream has ended.
         sends_end: whether an item that is sent is the last one of its stream.
+        gone: whether an error that sending raised means that the stream is over, as when the peer's reset was read and
+            not delivered yet. The sender gets it as the cause of a `trio.BrokenResourceError`.
         eof: the item that `send_eof()` sends, made of the key. Default: a stream cannot be ended one way.
         reset: the item that gives a stream up, made of the key and the reason that `reset()` was told; None: there is
             none to send. It is sent ahead of everything else.
@@ -58,6 +60,7 @@ class StreamRules:
     taken: Callable[[Any], Any] | None = None
     may_send: Callable[[Any, Any], bool] | None = None
     sends_end: Callable[[Any], bool] | None = None
+    gone: Callable[[Exception], bool] | None = None
     eof: Callable[[Any], Any] | None = None
     reset: Callable[[Any, Any], Any] | None = None
     new_key: Callable[[], Hashable] | None = None

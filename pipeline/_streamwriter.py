@@ -219,4 +219,6 @@ class StreamWriter(ABC):
                 sending.error = afresh(error, "this was sent with others")
         elif last.stream is None:
             self.unsendable(error)
+        elif self.rules.gone is not None and self.rules.gone(error):
+            error = afresh(error, "this stream is over")
         last.error = error

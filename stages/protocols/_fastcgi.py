@@ -33,7 +33,7 @@ from ._fastcgi_records import (
     pieces,
     record,
 )
-from ._fastcgi_streams import AUTHORIZER, FILTER, RESPONDER, Request, stream_rules
+from ._fastcgi_streams import AUTHORIZER, FILTER, RESPONDER, Request, request_over, stream_rules
 from .sansio import SansIO
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
             raise ValueError(f"FastCGI(roles={set(self._roles)!r}): must be some of fcgiproto.FCGI_RESPONDER (1), ...")
         self._library = library = _fcgiproto()
         self._error: type[Exception] = library.ProtocolError
+        self._over = request_over(library)
         self._max_requests, self._max_params_bytes = max_requests, max_params_bytes
         self._records = Records(self._error, self._check_params)
         self._requests: dict[int, Request] = {}
@@ -231,7 +232,7 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
             raise TypeError(f"{_RIGHT}; not {type(event).__name__}")
         request = self._requests.get(event.request_id)
         if type(event) is not Abandon and (request is None or request.params is not None):
-            raise self._error(f"request {event.request_id} is over, or was never there; nothing can be sent for it")
+            raise self._over(f"request {event.request_id} is over, or was never there; nothing can be sent for it")
         send(event, request)
 
     def _send_headers(self, item: FastCGIHeaders, request: Request) -> None:

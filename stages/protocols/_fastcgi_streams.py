@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, Final
 
 from pipeline import StreamRules
@@ -22,6 +23,16 @@ class Request:
         self.role, self.flags = role, flags
         self.params: bytearray | None = bytearray()  # None: they were shown
         self.stdin_ended = self.input_ended = self.answered = False
+
+
+@cache
+def request_over(library: Any) -> type[Exception]:
+    """Return the error of whoever sends for a request that is over."""
+
+    class RequestOverError(library.ProtocolError):  # type: ignore[misc]
+        """A request is over: others go on."""
+
+    return RequestOverError
 
 
 def stream_rules(library: Any, requests: dict[int, Request]) -> StreamRules:
@@ -57,6 +68,7 @@ def stream_rules(library: Any, requests: dict[int, Request]) -> StreamRules:
         error=error,
         hides=ends_body,
         size=_size,
+        gone=lambda error: isinstance(error, request_over(library)),
         sends_end=lambda item: isinstance(item, FastCGIEnd),
         eof=FastCGIEnd,
         reset=reset,

@@ -54,6 +54,7 @@ def stream_rules(stage: HTTP2) -> StreamRules:
         size=lambda event: _size(event, events),
         taken=taken,
         may_send=stage._may_send,
+        gone=lambda error: isinstance(error, stage._h2.exceptions.StreamClosedError),
         sends_end=lambda item: item.end_stream,
         eof=eof,
         reset=reset,

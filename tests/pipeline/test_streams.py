@@ -867,6 +867,23 @@ async def test_what_a_stage_refuses_is_its_senders_own() -> None:
         assert [b"1good", b"2good"] == [await server.receive() for _ in range(2)]
 
 
+async def test_what_a_stage_refuses_since_the_stream_is_over_breaks_it() -> None:
+    """The stage may know of the peer's reset before it comes out; others go on."""
+    rules = mux_rules(gone=lambda error: isinstance(error, LookupError))
+    async with streaming(rules=rules) as (streams, peer, _, near):
+        stream = streams.open(1)
+        for error in (LookupError("no such stream"), ValueError("no such item")):
+            near.broken = error
+            with pytest.raises((trio.BrokenResourceError, ValueError)) as info:
+                await stream.send(data(1))
+            assert error in (info.value, info.value.__cause__)
+            assert isinstance(info.value, trio.BrokenResourceError) == isinstance(error, LookupError)
+        near.broken = None
+        await streams.open(2).send(data(2))
+        assert data(2) == received(peer)[-1]
+        assert streams._group.broken is None
+
+
 async def test_a_connection_that_breaks_fails_every_stream() -> None:
     """Each with an error of its own, after what had come; the cause is what the pipeline raised."""
     async with (

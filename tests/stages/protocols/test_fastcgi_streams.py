@@ -11,7 +11,7 @@ import trio
 
 from pipeline import Pipeline, open_streams
 from pipeline.testing import Harness, pipeline_pair
-from stages import FastCGI, FastCGIData, FastCGIHeaders, Map
+from stages import FastCGI, FastCGIData, FastCGIEnd, FastCGIHeaders, Map
 from tests.stages.protocols.fastcgi_peer import (
     AUTHORIZER,
     FILTER,
@@ -132,6 +132,22 @@ async def test_a_request_that_is_given_up_does_not_look_whole() -> None:
         await peer.send(begin() + params(A="1"))
         assert [("Stdout", 1, HEAD)] == records(b"".join([data async for data in peer]))
         nursery.cancel_scope.cancel()
+
+
+def test_sending_for_a_request_that_is_over_is_known_as_that() -> None:
+    """The web server may have aborted it, and nobody was told yet; what is wrong in itself is something else."""
+    gone = FastCGI().stream_rules.gone
+    assert gone is not None
+    harness = Harness(FastCGI())
+    harness.receive(request(1) + request(2) + record(2, 1))
+    for item, over in ((headers(1), True), (FastCGIEnd(2), None), (FastCGIEnd(2), True)):
+        if over:
+            with pytest.raises(fcgiproto.ProtocolError, match="is over") as info:
+                harness.send(item)
+            assert gone(info.value)
+        else:
+            harness.send(item)
+    assert not gone(fcgiproto.ProtocolError("something else"))
 
 
 def test_what_waits_is_counted() -> None:

@@ -78,6 +78,13 @@ def test_events_belong_to_streams_or_to_none() -> None:
     assert rules.opens(h2.events.RequestReceived(stream_id=3, headers=[]))
 
 
+def test_sending_on_a_stream_that_is_over_is_known_as_that() -> None:
+    gone = HTTP2("server").stream_rules.gone
+    assert gone is not None
+    assert gone(h2.exceptions.StreamClosedError(1))
+    assert not gone(h2.exceptions.ProtocolError())
+
+
 def test_items_count_what_they_hold() -> None:
     rules = HTTP2("server").stream_rules
     assert 100 + 5 == rules.cost(h2.events.DataReceived(stream_id=3, data=b"hello"))
