@@ -16,8 +16,9 @@ from pipeline import StreamRules
 from .._arguments import check_choice, check_size
 from ._http2_credit import DEFAULT_WINDOW, LARGEST_WINDOW, Credit
 from ._http2_frames import Frames
+from ._http2_headers import Headers
 from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
-from ._http2_sending import Sending, stream_closed
+from ._http2_sending import MAY_SEND, Sending, stream_closed
 from ._http2_streams import stream_rules
 from ._http2_upgrade import begin_client, begin_server
 from .sansio import SansIO
@@ -113,6 +114,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             max_resets=max_resets,
             max_control_frames=max_control_frames,
         )
+        self._headers = Headers(library, client=self._client)
         self._sending = Sending(self.connection, library.exceptions, self._frames.allow_updates)
         self._credit = Credit(self.connection, window_bytes)
         self._read = self.connection.receive_data
@@ -301,16 +303,9 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         return shown
 
     def _flush(self, event: Any) -> list[Any]:
-        """Send what waited; a stream whose trailers h2 refuses is over. `open_streams` is told when any may send."""
-        shown: list[Any] = []
-        code = self._h2.errors.ErrorCodes.INTERNAL_ERROR
-        for stream_id, error in self._sending.flush():
-            if error is None:
-                shown += [event] if self._attached and event not in shown else []
-            else:
-                self._send_reset(SendReset(stream_id, code))
-                shown.append(self._h2.events.StreamReset(stream_id=stream_id, error_code=code, remote_reset=False))
-        return shown
+        """Send what waited. `open_streams` is told when any may send."""
+        freed = list(self._sending.flush())
+        return [event] if freed and self._attached else []
 
     def _forget(self, stream_id: int) -> None:
         """The stream is over, both ways."""
@@ -369,13 +364,18 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def _send_headers(self, item: SendHeaders) -> None:
         stream_id, connection = item.stream_id, self.connection
-        if stream_id in connection.streams:
-            self._sending.headers(item)
+        stream = connection.streams.get(stream_id)
+        if stream is not None:
+            state = stream.state_machine
+            if state.state.name not in MAY_SEND:
+                raise stream_closed(self._h2.exceptions, stream_id)
+            headers = self._headers.of(item, began=bool(state.headers_sent))
+            self._sending.headers(SendHeaders(stream_id, headers, item.end_stream))
             return
         if not self._client or stream_id <= connection.highest_outbound_stream_id:
             raise stream_closed(self._h2.exceptions, stream_id)
         self._check_may_open()
-        connection.send_headers(stream_id, item.headers, item.end_stream)
+        connection.send_headers(stream_id, self._headers.of(item, began=False), item.end_stream)
         self._credit.open(stream_id)
         self._next_id = max(self._next_id, stream_id + 2)
 
@@ -456,13 +456,17 @@ def _h2() -> Any:
     try:
         import h2.connection  # noqa: PLC0415 - an extra
         import h2.settings  # noqa: PLC0415
+        import h2.utilities  # noqa: PLC0415
     except ImportError as error:
         raise ImportError("HTTP2 needs h2: pip install 'penstock[h2]'") from error
     return h2
 
 
 def _make_connection(library: Any, streams: int, window: int, header_bytes: int, *, client: bool) -> Any:
-    connection = library.connection.H2Connection(library.config.H2Configuration(client_side=client))
+    config = library.config.H2Configuration(  # what is sent is looked at before, by `Headers`
+        client_side=client, validate_outbound_headers=False, normalize_outbound_headers=False
+    )
+    connection = library.connection.H2Connection(config)
     codes = library.settings.SettingCodes
     connection.local_settings = library.settings.Settings(
         client=client,

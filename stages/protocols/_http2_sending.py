@@ -20,7 +20,7 @@ Rest: TypeAlias = deque[SendHeaders | SendData]
 
 _TURN_BYTES: Final = 65536
 """How much a stream sends in its turn, however large the peer's frames may be."""
-_MAY_SEND: Final = ("OPEN", "HALF_CLOSED_REMOTE")
+MAY_SEND: Final = ("OPEN", "HALF_CLOSED_REMOTE")
 """States of a stream in which there may be more data; others are closed, or ended by us."""
 
 
@@ -68,7 +68,7 @@ class Sending:
         return True
 
     def headers(self, item: SendHeaders) -> None:
-        """Send a head, or trailers behind the data that waits."""
+        """Send a head, or trailers behind the data that waits; they have been checked."""
         if item.stream_id in self._rests:
             self._keep(item)
         else:
@@ -78,7 +78,7 @@ class Sending:
         """Send data as far as it may be sent now, and keep the rest."""
         connection, stream_id, data = self._connection, item.stream_id, item.data
         if type(data) is not bytes:
-            data = memoryview(data).cast("B")
+            data = _view(data)
         size = len(data)
         stream = connection.streams.get(stream_id)
         if stream is None:
@@ -93,7 +93,7 @@ class Sending:
                 connection.send_data(stream_id, data, item.end_stream)
                 self._on_frame()
             return
-        if stream.state_machine.state.name not in _MAY_SEND:
+        if stream.state_machine.state.name not in MAY_SEND:
             raise stream_closed(self._errors, stream_id)
         piece = SendData(stream_id, memoryview(data), item.end_stream)
         if stream_id in self._rests:
@@ -106,26 +106,23 @@ class Sending:
             self._rests[stream_id] = rest
             self._turns.append(stream_id)
 
-    def flush(self) -> Iterator[tuple[int, Exception | None]]:
+    def flush(self) -> Iterator[int]:
         """Send what waits as far as the windows let it, a frame of each stream in turn.
 
         Returns:
-            The streams of which nothing waits any more; with an error, if h2 would not send what waited.
+            The streams of which nothing waits any more.
         """
         turns, blocked = self._turns, 0
         while blocked < len(turns):
-            stream_id, error = turns[0], None
+            stream_id = turns[0]
             rest = self._rests[stream_id]
             turns.rotate(-1)
-            try:
-                blocked = 0 if self._send_frame(rest) else blocked + 1
-            except self._errors.ProtocolError as failed:
-                error = failed
-            if error is not None or not rest:
-                if error is None and stream_id in self._done_with and not self._connection.streams[stream_id].closed:
+            blocked = 0 if self._send_frame(rest) else blocked + 1
+            if not rest:
+                if stream_id in self._done_with and not self._connection.streams[stream_id].closed:
                     self._connection.reset_stream(stream_id)
                 self.drop(stream_id)
-                yield stream_id, error
+                yield stream_id
 
     # ---- inside
 
@@ -155,6 +152,14 @@ class Sending:
             connection.send_data(item.stream_id, data[:room])
         self._on_frame()
         return True
+
+
+def _view(data: Any) -> memoryview:
+    try:
+        return memoryview(data).cast("B")
+    except TypeError:
+        remedy = ": text.encode()" if isinstance(data, str) else ""
+        raise TypeError(f"SendData(data=...): must be bytes, not {type(data).__name__}{remedy}") from None
 
 
 def stream_closed(errors: Any, stream_id: int) -> Exception:

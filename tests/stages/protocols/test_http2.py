@@ -279,16 +279,18 @@ def test_the_end_waits_for_what_waits_for_a_window() -> None:
     assert serving.harness.outbound_ended
 
 
-def test_trailers_that_h2_refuses_end_their_stream_only() -> None:
+def test_trailers_that_are_none_are_refused_at_once_and_the_data_goes_on() -> None:
     serving = Serving(Peer(settings={SettingCodes.INITIAL_WINDOW_SIZE: 10}))
-    serving.ask(1, 3)
+    serving.ask(1)
     list(serving.stage.outbound.process_sync(SendHeaders(1, OK)))
     list(serving.stage.outbound.process_sync(SendData(1, b"x" * 20)))
-    list(serving.stage.outbound.process_sync(SendHeaders(1, [("sum", "1")])))
-    (event,) = serving.receive(window_update(10, 1))
-    assert (1, ErrorCodes.INTERNAL_ERROR, False) == (event.stream_id, event.error_code, event.remote_reset)
-    assert RST_STREAM == frames_of(serving.written())[-1][3]
-    serving.harness.send(SendHeaders(3, OK, end_stream=True))
+    with pytest.raises(h2.exceptions.ProtocolError, match="the head of stream 1 was sent, so these are trailers"):
+        serving.stage.outbound.process_sync(SendHeaders(1, [("sum", "1")]))
+    list(serving.stage.outbound.process_sync(SendHeaders(1, [("sum", "1")], end_stream=True)))
+    serving.receive(window_update(10, 1))
+    assert [DATA, HEADERS] == [each[3] for each in frames_of(serving.written())][-2:]
+    with pytest.raises(h2.exceptions.StreamClosedError, match="stream 1 is over"):
+        serving.stage.outbound.process_sync(SendHeaders(1, [("sum", "1")]))
 
 
 def test_credit_is_given_when_data_was_taken() -> None:

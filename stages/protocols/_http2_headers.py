@@ -1,0 +1,75 @@
+"""Headers that `HTTP2` sends are looked at here, before h2 has them.
+
+h2 checks them while it compresses them: what is wrong then has opened a stream of which the peer knows nothing, and
+left entries in the table of the compression which the peer's has not. The whole connection would be lost by it. So h2's
+checks are made here, with those that it makes of received headers alone (RFC 9113, section 8.2.1).
+
+Rules for this file: nothing in h2's connection is changed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from ._http2_items import SendHeaders
+
+_NAME: Final = re.compile(rb":?[^\x00-\x20A-Z\x7f-\xff:]+").fullmatch
+_VALUE: Final = re.compile(rb"[^\0\r\n]*").fullmatch
+_SHOWN: Final = 100
+
+
+class Headers:
+    """Makes of what a user gives the list that h2 compresses.
+
+    Args:
+        library: h2.
+        client: whether they are a client's.
+    """
+
+    def __init__(self, library: Any, *, client: bool) -> None:
+        self._utilities, self._client = library.utilities, client
+        self._error = library.exceptions.ProtocolError
+        flags = library.utilities.HeaderValidationFlags
+        opens = {"is_client": client, "is_trailer": False, "is_push_promise": False}
+        self._first = flags(is_response_header=not client, **opens)
+        self._trailers = flags(is_response_header=False, **opens | {"is_trailer": True})
+
+    def of(self, item: SendHeaders, *, began: bool) -> list[Any]:
+        """Return the headers of an item, checked; names in lower case, and what must not be compressed marked.
+
+        Args:
+            item: what is to be sent.
+            began: whether the head is out already, so that these are trailers.
+
+        Raises:
+            TypeError: they are no pairs of text or bytes.
+            ValueError: text that UTF-8 has not.
+            h2.exceptions.ProtocolError: one is wrong, or is missing.
+        """
+        if began and not item.end_stream:
+            raise self._error(
+                f"HTTP2: the head of stream {item.stream_id} was sent, so these are trailers, and the last of it: "
+                f"SendHeaders(stream_id, headers, end_stream=True)"
+            )
+        flags = self._trailers if began else self._first
+        headers = list(self._utilities.normalize_outbound_headers(self._encoded(item.headers), flags))
+        for name, value in headers:
+            if _NAME(name) is None or _VALUE(value) is None:
+                raise self._error(f"HTTP2: {name[:_SHOWN]!r}: {value[:_SHOWN]!r} cannot be a header")
+        checked: list[Any] = list(self._utilities.validate_outbound_headers(headers, flags))
+        return checked
+
+    def _encoded(self, headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[Any]:
+        try:
+            if isinstance(headers, Mapping | str):
+                raise TypeError(type(headers).__name__)
+            encoded: list[Any] = self._utilities.utf8_encode_headers(headers)
+        except (TypeError, AttributeError, IndexError) as error:
+            raise TypeError(
+                "SendHeaders(headers=...): must be pairs of text or bytes, [(':status', '200'), ('content-length', "
+                "'5')]; of a dict, list(headers.items()); of a number, str(number)"
+            ) from error
+        return encoded
