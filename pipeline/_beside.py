@@ -53,6 +53,8 @@ async def beside(
     async with trio.open_nursery() as nursery:
         for task in tasks:
             nursery.start_soon(task)
+        for _ in range(2):  # until they run: whoever receives from the pipeline in the block is told so, and not they
+            await trio.lowlevel.cancel_shielded_checkpoint()
         try:
             yield
         except Exception as error:

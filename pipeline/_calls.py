@@ -90,6 +90,9 @@ def _matching(
 ) -> Matching[_Asked]:
     if operator.index(max_late) < 1:
         raise ValueError(f"max_late is {max_late}; it must be 1 or more")
+    for name, function in ("key", key), ("request_key", request_key):
+        if function is not None and not callable(function):
+            raise TypeError(f"{name} is {function!r}; it must be a function: {name}=lambda message: message.get('id')")
     if key is not None:
         return ByKey(key, request_key or key, max_late=max_late)
     if request_key is not None:

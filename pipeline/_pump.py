@@ -21,10 +21,15 @@ async def pump(a: Any, b: Any) -> None:
             once what was read is written.
 
     Raises:
+        TypeError: one of them is a trio stream, which has no items: make a pipeline of it.
         Exception: the first error of either side, itself and in no group. Neither side is closed.
 
     Cancellation: an item that was received and not sent yet is lost; close both sides.
     """
+    for side in a, b:
+        if isinstance(side, trio.abc.SendStream | trio.abc.ReceiveStream):
+            kind = type(side).__name__
+            raise TypeError(f"pump() copies items, which a {kind} has not: pump(pipeline, Pipeline(stream, Meter()))")
     ended = _Ends()
     async with trio.open_nursery() as nursery:
         for source, sink in ((a, b), (b, a)):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import trio
 import trio.testing
 
+from pipeline import open_attended, open_calls, open_streams
 from pipeline._beside import Inbox, afresh, beside
+from pipeline.testing import pipeline_pair
+from stages import LineFramer
 
 
 class Log:
@@ -38,6 +42,32 @@ async def test_a_block_that_ends_well_is_finished() -> None:
     async with beside(log.task, log.task, leave=log.leave, finish=log.finish):
         log.events.append("block")
     assert ["block", "leave", "finished", "task over", "task over"] == log.events
+
+
+async def test_the_tasks_run_before_the_block() -> None:
+    """So each has what it claims, though the block claims it at once; cancelled or not."""
+    log = Log()
+
+    async def claim() -> None:
+        log.events.append("claimed")
+
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        async with beside(claim, claim, leave=log.leave):
+            log.events.append("block")
+    assert ["claimed", "claimed", "block", "leave"] == log.events
+
+
+@pytest.mark.parametrize(
+    "opening",
+    [open_attended, partial(open_calls, key=lambda line: line), partial(open_streams, key=lambda line: line)],
+    ids=["attended", "calls", "streams"],
+)
+async def test_whoever_receives_from_the_pipeline_in_the_block_is_told_so(opening: Callable[[Any], Any]) -> None:
+    """And what was opened goes on: it had the pipeline first."""
+    async with pipeline_pair(LineFramer(), LineFramer()) as (ours, _), opening(ours):
+        with pytest.raises(trio.BusyResourceError, match="another task is receiving from this pipeline"):
+            await ours.receive()
 
 
 async def test_a_block_that_fails_raises_its_error_itself() -> None:

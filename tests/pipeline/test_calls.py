@@ -651,6 +651,16 @@ async def test_wrong_arguments_are_refused(options: dict[str, Any], says: str) -
             pass
 
 
+@pytest.mark.parametrize("options", [{"key": "id"}, {"key": first, "request_key": "id"}], ids=["key", "request_key"])
+async def test_a_key_that_is_no_function_is_refused(options: dict[str, Any]) -> None:
+    near, _ = connection()
+    with pytest.raises(
+        TypeError, match=r"key is 'id'; it must be a function: \w*key=lambda message: message.get\('id'\)"
+    ):
+        async with open_calls(near, **options):
+            pass
+
+
 # ---- many at once
 
 

@@ -215,3 +215,11 @@ async def test_what_a_side_has_read_is_written_before_it_is_closed() -> None:
 
     assert [1] == received
     assert [] == [number async for number in from_b]
+
+
+async def test_a_stream_is_no_pipeline() -> None:
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, Passthrough())
+    for sides in (pipeline, far), (far, pipeline):
+        with pytest.raises(TypeError, match=r"a StapledStream has not: pump\(pipeline, Pipeline\("):
+            await pump(*sides)
