@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
 
 import pytest
+import trio
+import trio.testing
 from wsproto.events import (
     AcceptConnection,
     CloseConnection,
@@ -15,7 +18,7 @@ from wsproto.events import (
 )
 from wsproto.utilities import RemoteProtocolError, generate_accept_token
 
-from pipeline import Duplex, Reply, inbound
+from pipeline import Duplex, Pipeline, Reply, inbound
 from pipeline.testing import Harness
 from stages import WebSocket
 
@@ -120,3 +123,26 @@ FRAMES = b"".join(
         close(1001, "going", masked=True),
     ]
 )
+
+
+# ---- two pipelines
+
+
+Peer: TypeAlias = Pipeline[Event, Event]
+
+
+@asynccontextmanager
+async def joined() -> AsyncIterator[tuple[Peer, Peer, trio.Nursery]]:
+    """A client and a server, in memory, whose handshake is over; and a nursery."""
+    near, far = trio.testing.memory_stream_pair()
+    serving = Pipeline[Event, Event](far, WebSocket("server"))
+
+    async def answer() -> None:
+        assert isinstance(await serving.receive(), Request)
+        await serving.send(AcceptConnection())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(answer)
+        async with Pipeline[Event, Event](near, asking()) as asker:
+            assert isinstance(await asker.receive(), AcceptConnection)
+            yield asker, serving, nursery
