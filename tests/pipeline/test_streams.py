@@ -1288,10 +1288,15 @@ async def test_of_a_hundred_streams_two_that_stand_still_hold_up_nobody(pieces: 
 
 
 @pytest.mark.real_time
-async def test_streams_over_a_real_socket() -> None:
+@pytest.mark.parametrize("merge", [False, True], ids=["", "merging writes"])
+async def test_streams_over_a_real_socket(merge: bool) -> None:
     """The same, with what the kernel does to it."""
     transfer = Transfer(4)
-    async with tcp_pair() as (near, far), Pipeline(far, json_lines()) as server, Pipeline(near, json_lines()) as client:
+    async with (
+        tcp_pair() as (near, far),
+        Pipeline(far, json_lines(), merge_writes=merge) as server,
+        Pipeline(near, json_lines(), merge_writes=merge) as client,
+    ):
         with trio.fail_after(60):
             await run_transfer(transfer, client, server, good=10, given_up=10, pieces=5)
         async with trio.open_nursery() as nursery:  # both at once, as either waits for the other
