@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Final
+from typing import Any, Final
 
 import trio
 
 from ._driver import Driver
+from ._flow import NEED_INPUT
+from ._stage import END
+from ._writing import through
 
 LOGGER: Final = logging.getLogger("pipeline.close")
 
@@ -65,11 +68,32 @@ async def _write_the_rest(driver: Driver, *, graceful: bool) -> None:
                 await trio.sleep_until(deadline)  # what limits the rate still has an item above it
                 engine.tick_gates()
                 await driver.run_out()
+            while graceful and engine.waits_for_peer and driver.wire.reader is not None:
+                await _read_on(driver)
+                await driver.run_out()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             if engine.to_write_bytes or driver.torn_bytes or not engine.outbound_ended:
                 raise  # else only the half-close failed: the connection is gone, and all was written
     if driver.unraised is not None:
         raise driver.unraised
+
+
+async def _read_on(driver: Driver) -> None:
+    """Read what may let the rest out; what else comes is for nobody."""
+    engine, reader = driver.engine, driver.wire.reader
+    assert reader is not None
+    data = await reader.read()
+    if data is END:
+        driver.eof_read = True
+        engine.feed_eof()
+    else:
+        engine.feed(data)
+    try:
+        item: Any = None
+        while item is not NEED_INPUT and item is not END:
+            item = await through(engine.next_item)
+    except Exception as error:  # there is no receive any more to raise it; what it made the stages say is written
+        LOGGER.debug("while %r was being closed: %r", engine.chain, error)
 
 
 def _unfinished(driver: Driver, seconds: float) -> trio.BrokenResourceError:

@@ -93,6 +93,12 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         return all(half.ready for half in self._gates)
 
     @property
+    def waits_for_peer(self) -> bool:
+        """Whether what was sent waits in a stage for something to come in, and may."""
+        waits = any(half.close_waits and not half.ready for half in self._gates)
+        return waits and not self.outbound_ended and self.wants_input
+
+    @property
     def wants_input(self) -> bool:
         """Whether reading makes sense: False while a stage pauses, replies pile up, or inbound has ended."""
         return not (

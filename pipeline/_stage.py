@@ -87,6 +87,8 @@ class Stage(Generic[In, Out]):
     """bool, inbound only: whether `poll()` may give something now; while False it is not called, and that is faster."""
     end_waits: Any = True
     """bool: whether the end waits, too, while the stage is not ready or wants no input; False: only items do."""
+    close_waits: Any = False
+    """bool: closing in good order reads on while it is not ready: what was sent waits in it for the peer (HTTP/2)."""
     deadline: Any = None
     """float | None: when `on_timer` is due, in seconds on the pipeline's clock (`now()`).
 

@@ -81,6 +81,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
     """
 
     connection: h2.connection.H2Connection
+    close_waits = True
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         self._max_streams, self._max_header_bytes = max_streams, max_header_bytes
         self.connection = _make_connection(library, max_streams, window_bytes, max_header_bytes, client=self._client)
         super().__init__()
+        self.inbound.end_is_told = True
         self._frames = Frames(
             library.exceptions,
             server=not self._client,
@@ -128,7 +130,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         }
         self._readers = self._make_readers(library.events)
         self._next_id = 1 if self._client else 2
-        self._settings_came = self._leaves = False
+        self._settings_came = self._leaves = self._ended = False
         self._left: Any = None  # the peer's GOAWAY
         self._refused_id = 0  # the stream that was refused last
         self._attached = False  # to `open_streams`
@@ -197,6 +199,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def receive_eof(self) -> Iterable[h2.events.Event]:
         """Take the end of the connection: right between messages."""
+        self._ended = True
         unfinished = self._credit.unfinished
         if unfinished or self._frames.held:
             where = f"messages on streams {unfinished[:5]}" if unfinished else "a frame"
@@ -358,8 +361,8 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         return data
 
     def send_eof(self) -> None:
-        """Say that this is the end."""
-        if not (self._leaves or self.sending_ended):
+        """Say that this is the end, unless the peer has left."""
+        if not (self._leaves or self._ended or self.sending_ended):
             self._send_goaway(SendGoAway())
 
     def _send_headers(self, item: SendHeaders) -> None:

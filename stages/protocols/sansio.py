@@ -50,6 +50,8 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
     """bool: True once nothing will ever be sent any more: behind what is to be written, the wire is half-closed."""
     holds: Any = None
     """int | None: how many bytes of something unfinished the library holds; None: it does not say."""
+    close_waits: bool = False
+    """Whether closing in good order reads on while the stage is not ready: what was sent waits for the peer."""
     end_waits: bool = True
     """Whether `send_eof()` and closing, too, wait while the stage is not ready."""
 
@@ -136,6 +138,11 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
     def ready(self) -> bool:
         """Whether what is sent may go to the library."""
         return bool(self._protocol.ready)
+
+    @property
+    def close_waits(self) -> bool:
+        """Whether closing reads on while the stage is not ready."""
+        return self._protocol.close_waits
 
     @property
     def wants_input(self) -> bool:

@@ -11,7 +11,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
+from pipeline import Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
 from tests.pipeline.parts import Paced
 from tests.pipeline.wires import (
     Clogged,
@@ -614,3 +614,80 @@ async def test_a_block_that_raised_does_not_let_the_pipeline_below_finish() -> N
 
     assert [b"begin"] == transport.writes
     assert (0, 1, 1) == (lower.finished, lower.closed, transport.closed)
+
+
+class Windowed(Duplex[bytes, bytes, bytes, bytes]):
+    """Keeps what is sent until the peer gives leave for it: `+`, a letter each."""
+
+    def __init__(self) -> None:
+        self.kept: list[bytes] = []
+        self.inbound, self.outbound = _WindowedIn(self), _WindowedOut(self)
+
+
+class _WindowedIn(Inbound[bytes, bytes]):
+    close_waits = True
+
+    def __init__(self, whole: Windowed) -> None:
+        self._whole = whole
+
+    @property
+    def ready(self) -> bool:
+        return not self._whole.kept
+
+    def process_sync(self, item: bytes, /) -> list[Any]:
+        if item == b"!":
+            raise ValueError("that is no letter")
+        out = [Reply(self._whole.kept.pop(0)) for _ in range(min(item.count(b"+"), len(self._whole.kept)))]
+        return [*out, item]
+
+
+class _WindowedOut(Outbound[bytes, bytes]):
+    def __init__(self, whole: Windowed) -> None:
+        self._whole = whole
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        self._whole.kept += [item[at : at + 1] for at in range(len(item))]
+        return []
+
+
+async def closing_a_window(*says: bytes) -> tuple[bytes, float]:
+    """What the peer gets, who says something each second and then nothing, and how long closing takes."""
+    near, far = trio.testing.memory_stream_pair()
+    pipeline = Pipeline(near, Windowed())
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def peer() -> None:
+            for word in says:
+                await trio.sleep(1)
+                await (far.send_all(word) if word else far.send_eof())
+
+        await pipeline.send(b"abc")
+        began = trio.current_time()
+        try:
+            await pipeline.aclose()
+        finally:
+            seconds = trio.current_time() - began
+            nursery.cancel_scope.cancel()
+    return await read_all(far), seconds
+
+
+async def test_closing_waits_for_the_peer_where_a_stage_says_so() -> None:
+    """What was sent is on its way; what else comes is for nobody."""
+    got, seconds = await closing_a_window(b"+", b"x", b"++", b"")
+    assert b"abc" == got
+    assert 3 <= seconds < 5
+
+
+async def test_closing_waits_no_longer_than_it_may_take() -> None:
+    with pytest.raises(ExceptionGroup) as caught:
+        await closing_a_window(b"+")
+    (error,) = caught.value.exceptions
+    assert str(error).startswith("closed after 5 seconds before the stages had finished. ")
+
+
+@pytest.mark.parametrize("last", [b"", b"!"])
+async def test_closing_waits_for_no_peer_that_has_ended_or_makes_no_sense(last: bytes) -> None:
+    got, seconds = await closing_a_window(b"+", last, b"")
+    assert b"a" == got
+    assert seconds < 5

@@ -17,7 +17,7 @@ import trio.testing
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
-from pipeline import Pipeline, open_streams
+from pipeline import END, Engine, Pipeline, open_streams
 from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
 from stages import (
     HTTP1,
@@ -516,6 +516,14 @@ def test_open_streams_go_on_after_our_goaway_and_others_are_refused() -> None:
     assert b"" == serving.written()
 
 
+def test_a_peer_that_has_left_is_not_told_of_the_end() -> None:
+    serving = Serving()
+    serving.harness.finish()
+    serving.written()
+    serving.harness.send_eof()
+    assert b"" == serving.written()
+
+
 def test_the_end_of_outbound_says_goaway() -> None:
     serving = Serving()
     serving.harness.send_eof()
@@ -531,6 +539,23 @@ def test_a_connection_may_end_between_messages() -> None:
     serving.ask(1)
     assert [] == serving.harness.finish()
     serving.harness.send(SendHeaders(1, OK, end_stream=True))
+
+
+def test_a_server_that_winds_down_is_not_told_that_the_peer_ended() -> None:
+    """As `serve_tcp` does with `grace_seconds`: the client did nothing wrong."""
+    engine = Engine(HTTP2("server"), byte_wire=True)
+    peer = Peer()
+    peer.send_headers(1, POST)
+    engine.start()
+    engine.feed(peer.data_to_send())
+    assert isinstance(engine.next_item(), h2.events.RequestReceived)
+    engine.end_input()
+    assert engine.next_item() is END
+    engine.send(SendHeaders(1, OK, end_stream=True))
+    written = engine.to_write()
+    assert isinstance(written, list)
+    assert HEADERS == frames_of(b"".join(written))[-1][3]
+    engine.close()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import random
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import h2.events
@@ -15,7 +16,7 @@ import trio
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
-from pipeline import open_streams
+from pipeline import open_streams, open_tcp_pipeline, serve_tcp
 from pipeline.testing import Harness, pipeline_pair
 from stages import HTTP2, SendCredit, SendData, SendHeaders, SendReset
 from tests.stages.protocols.http2_peer import (
@@ -381,21 +382,32 @@ async def test_forty_megabytes_go_both_ways_through_default_windows() -> None:
         assert body == await ask(streams, body)
 
 
-async def test_the_end_waits_for_what_waits_for_a_window() -> None:
-    """Also when the streams are not used any more: it is the stage that has it."""
+async def test_what_waits_for_a_window_is_not_cut_off_by_the_end() -> None:
     async with pipeline_pair(HTTP2("client"), HTTP2("server")) as (client, server), trio.open_nursery() as nursery:
+        nursery.start_soon(partial(answer_once, server, ends=True))
+        assert 500_000 == await size_of_answer(client)
 
-        async def serve() -> None:
-            async with server:
-                async with open_streams(server) as streams, await streams.receive() as stream:
-                    await whole(stream)
-                    await stream.send(SendHeaders(stream.key, OK))
-                    await stream.send(SendData(stream.key, bytes(500_000), end_stream=True))
-                await server.send_eof()
 
-        nursery.start_soon(serve)
-        await client.send(SendHeaders(1, GET, end_stream=True))
-        size = 0
-        async for event in client:
-            size += len(event.data) if isinstance(event, h2.events.DataReceived) else 0
-        assert 500_000 == size
+@pytest.mark.real_time
+async def test_what_waits_for_a_window_is_not_cut_off_by_the_end_of_a_handler() -> None:
+    async with trio.open_nursery() as nursery:
+        serve: Any = partial(serve_tcp, host="127.0.0.1")
+        (listener,) = await nursery.start(serve, answer_once, 0, partial(HTTP2, "server"))
+        async with await open_tcp_pipeline("127.0.0.1", listener.socket.getsockname()[1], HTTP2("client")) as client:
+            assert 500_000 == await size_of_answer(client)
+        nursery.cancel_scope.cancel()
+
+
+async def answer_once(server: Any, *, ends: bool = False) -> None:
+    async with server:
+        async with open_streams(server) as streams, await streams.receive() as stream:
+            await whole(stream)
+            await stream.send(SendHeaders(stream.key, OK))
+            await stream.send(SendData(stream.key, bytes(500_000), end_stream=True))
+        if ends:
+            await server.send_eof()
+
+
+async def size_of_answer(client: Any) -> int:
+    await client.send(SendHeaders(1, GET, end_stream=True))
+    return sum([len(event.data) async for event in client if isinstance(event, h2.events.DataReceived)])
