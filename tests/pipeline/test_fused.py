@@ -169,7 +169,6 @@ def chain_of(plan: list[tuple[str, dict[int, str]]], seen: list[list[int]]) -> A
     return chain
 
 
-@pytest.mark.unmeasured
 @settings(max_examples=150, deadline=None)
 @given(
     plan=st.lists(st.tuples(st.sampled_from([*KINDS, "tap"]), ODD), max_size=4),
