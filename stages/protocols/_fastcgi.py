@@ -6,7 +6,7 @@ mixed, so each is told by its number; the web server closes the connection, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
@@ -242,11 +242,11 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
         request.answered = True
 
     def _send_data(self, item: FastCGIData, request: Request) -> None:
-        self._to_write += pieces(STDOUT, item.request_id, as_bytes("FastCGIData", item.data))
+        self._to_write += pieces(STDOUT, item.request_id, _data_of(item))
         request.answered = True
 
     def _send_log(self, item: FastCGILog, _request: Request) -> None:
-        self._to_write += pieces(STDERR, item.request_id, as_bytes("FastCGILog", item.data))
+        self._to_write += pieces(STDERR, item.request_id, _data_of(item))
 
     def _send_end(self, item: FastCGIEnd, _request: Request) -> None:
         if not 0 <= item.app_status < 1 << 32:
@@ -298,12 +298,31 @@ def _head(item: FastCGIHeaders) -> bytes:
     except ValueError:
         reason = ""
     lines = [f"Status: {item.status:d}{reason}".encode()]
-    for name, value in item.headers:
-        line = _encoded(name) + b": " + _encoded(value)
+    for line in _lines(item.headers):
         if b"\n" in line or b"\r" in line or b"\0" in line:
             raise ValueError(f"FastCGIHeaders: a header with a line break or a zero byte: {line[:200]!r}")
         lines.append(line)
     return b"\r\n".join([*lines, b"", b""])
+
+
+def _lines(headers: Iterable[tuple[str | bytes, str | bytes]]) -> Iterator[bytes]:
+    try:
+        if isinstance(headers, Mapping):
+            raise TypeError("a mapping")
+        for name, value in headers:
+            yield _encoded(name) + b": " + _encoded(value)
+    except (TypeError, AttributeError) as error:
+        raise TypeError(
+            "FastCGIHeaders(headers=...): must be pairs of text or bytes, [('Content-Type', 'text/plain')]; of a dict, "
+            "list(headers.items()); of a number, str(number)"
+        ) from error
+
+
+def _data_of(item: FastCGIData | FastCGILog) -> bytes:
+    data: object = item.data
+    if isinstance(data, str):
+        raise TypeError(f"{type(item).__name__}(data=...): must be bytes, not str: text.encode()")
+    return as_bytes(type(item).__name__, data)
 
 
 def _encoded(text: str | bytes) -> bytes:

@@ -85,7 +85,8 @@ class IRCInbound(Inbound[BytesLike, IRCMessage]):
             message = parse(data.decode(self._encoding, self._errors))
         except ValueError as error:
             dots = "..." if len(data) > 100 else ""
-            raise ValueError(f"IRC: this line is no message: {error}: {data[:100]!r}{dots}") from error
+            remedy = '. A line is a framer\'s matter: LineFramer(ending="crlf") | IRC()' if b"\n" in data else ""
+            raise ValueError(f"IRC: this line is no message: {error}: {data[:100]!r}{dots}{remedy}") from error
         return [self._pong(data)] if self._answer_pings and message.command == "PING" else [message]
 
     def _pong(self, data: bytes) -> Reply[bytes]:

@@ -103,7 +103,8 @@ class LSPInbound(Inbound[BytesLike, RPCMessage]):
             yield Reply(_encoded(RPCError(to, code, problem)))
         if self._raises:
             dots = "..." if len(data) > 100 else ""
-            raise ValueError(f"LSP: {problem}: {data[:100]!r}{dots}")
+            remedy = _NO_FRAMER if data[:8].lower() == b"content-" else ""
+            raise ValueError(f"LSP: {problem}: {data[:100]!r}{dots}{remedy}")
         self.refused += 1
 
 
@@ -121,6 +122,9 @@ class LSPOutbound(Outbound[RPCMessage, bytes]):
 
 
 # ---- in
+
+
+_NO_FRAMER: Final = ". Such headers are a framer's matter: ContentLengthFramer() | LSP()"
 
 
 class _NoMessageError(Exception):

@@ -219,6 +219,7 @@ class _Inbound(Inbound[BytesLike, Any]):
 class _ServerInbound(_Inbound):
     """The inbound half of a server."""
 
+    name = "SOCKS.inbound"
     _gave_end = False
 
     @property
@@ -263,6 +264,7 @@ class _Outbound(Outbound[Any, bytes]):
 class _ServerOutbound(_Outbound):
     """The outbound half of a server: the answer, then bytes."""
 
+    name = "SOCKS.outbound"
     keeps_outbound_state = True
 
     def process_sync(self, item: BytesLike | SOCKSReply, /) -> Result[Any]:

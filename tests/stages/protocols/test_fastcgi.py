@@ -149,6 +149,25 @@ def test_headers_that_would_be_two_are_refused(item: Any) -> None:
     assert [("Stdout", 1, HEAD)] == written(harness, headers())
 
 
+@pytest.mark.parametrize("wrong", [{"Content-Type": "text/plain"}, [("Content-Length", 3)], None])
+def test_headers_that_are_no_pairs_are_refused_with_a_right_call(wrong: Any) -> None:
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    with pytest.raises(
+        TypeError, match=r"FastCGIHeaders\(headers=...\): must be pairs of text or bytes, \[\('Content-T"
+    ):
+        harness.send(FastCGIHeaders(1, wrong))
+    assert [("Stdout", 1, HEAD)] == written(harness, headers())
+
+
+@pytest.mark.parametrize("kind", [FastCGIData, FastCGILog])
+def test_data_that_is_text_is_refused_with_a_right_call(kind: Any) -> None:
+    harness = Harness(FastCGI())
+    harness.receive(request())
+    with pytest.raises(TypeError, match=rf"^{kind.__name__}\(data=...\): must be bytes, not str: text.encode\(\)"):
+        harness.send(kind(1, "text"))
+
+
 @pytest.mark.parametrize("kind", [FastCGIData, FastCGILog])
 @pytest.mark.parametrize("size", [0, 1, 65528, 65529, 200_000])
 def test_data_of_any_size_can_be_sent(kind: Any, size: int) -> None:

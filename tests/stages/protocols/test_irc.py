@@ -115,6 +115,11 @@ def test_a_line_that_is_no_message_is_an_error_of_that_line(line: bytes) -> None
     assert [IRCMessage("AWAY")] * 2 == harness.receive(b"AWAY\n" + line.replace(b"\r", b"\0") + b"\nAWAY\n")
 
 
+def test_lines_without_a_framer_are_told_of_one() -> None:
+    with pytest.raises(ValueError, match=r"LineFramer\(ending=\"crlf\"\) \| IRC\(\)"):
+        Harness(IRC()).receive(b"PING :a\r\nPING :b\r\n")
+
+
 def test_what_is_no_message_cannot_be_sent_and_nothing_else_happens() -> None:
     harness = Harness(IRC())
     with pytest.raises(TypeError, match=r"IRC sends messages, not str: IRCMessage\('PRIVMSG', '#chat', 'good morning'"):

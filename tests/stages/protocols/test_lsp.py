@@ -178,6 +178,13 @@ def test_what_is_no_message_is_answered_before_it_is_raised(
     assert all(answer["error"]["message"].startswith(says) for answer in answers)
 
 
+def test_frames_without_a_framer_are_told_of_one() -> None:
+    harness = Harness(LSP())
+    with pytest.raises(ValueError, match=r"this is no JSON.*: ContentLengthFramer\(\) \| LSP\(\)"):
+        harness.receive(b"Content-Length: 2\r\n\r\n{}")
+    assert b"Framer" not in harness.replies[0]
+
+
 def test_the_answer_is_a_frame_like_others() -> None:
     harness = Harness(ContentLengthFramer() | LSP(invalid="answer"))
     assert [RPCNotification("a")] == harness.receive(framed(b"x", whole(b'"method":"a"')))

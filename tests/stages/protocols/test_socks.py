@@ -478,3 +478,8 @@ async def test_a_proxy_is_a_server_a_client_and_pump() -> None:
         await peer.send_eof()
         assert b"" == await target.receive_some()
         assert b"\0\x5a" + bytes(6) + b"answer" == b"".join([data async for data in peer])
+
+
+def test_errors_of_both_roles_are_under_the_same_name() -> None:
+    for stage in SOCKS("server"), SOCKS("client", host="a", port=1):
+        assert ("SOCKS.inbound", "SOCKS.outbound") == (stage.inbound.name, stage.outbound.name)
