@@ -227,6 +227,11 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         return self._inbound.all_taken and not self._buffer.size
 
     @property
+    def input_taken(self) -> bool:
+        """The same, whatever is to be written."""
+        return self._inbound.all_taken
+
+    @property
     def quiet(self) -> bool:
         """Whether no stage pauses or has to be polled."""
         return self._inbound.quiet

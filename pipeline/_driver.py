@@ -145,7 +145,7 @@ class Driver(Writing):
         writer = self.wire.writer
         if not (isinstance(writer, SocketWriter) and self._is_calm() and self.engine.outbound_idle):
             return
-        if self.writing or self.news.turn_taken:
+        if self.writing or self.news.turn_taken or not (self.engine.input_taken and self.engine.quiet):
             return
         self.writes += 1
         try:
@@ -342,6 +342,7 @@ class Driver(Writing):
     def _read_failed(self, error: Exception) -> NoReturn:
         if isinstance(error, trio.ClosedResourceError):
             self.news.check_open()
+        self._disturb()
         self.engine.break_inbound(error)
         raise error
 

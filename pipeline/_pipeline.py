@@ -589,7 +589,7 @@ class Pipeline(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         except BaseException as error:
             self._cut_short(error)
             raise
-        await self._take_out(merge=False)
+        await self._take_out(merge=self._driver.merge_writes)
         return writes != self._driver.writes
 
     async def _send_nothing(self) -> None:

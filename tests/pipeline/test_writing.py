@@ -697,3 +697,33 @@ async def test_merged_sends_go_out_in_the_order_in_which_they_were_called() -> N
                 await pipeline.send(b"2")
         await pipeline.flush()
         assert b"1\n2\n" * 20 == await all_of(there, 80)
+
+
+@pytest.mark.real_time
+async def test_merged_bytes_wait_while_a_receive_does_not() -> None:
+    """Answers to pipelined requests leave in one write, also where each request is asked for by `receive()` (P4)."""
+    async with tcp_pair() as (here, there), Pipeline(here, Lines(), merge_writes=True, close_seconds=0.05) as pipeline:
+        await there.send_all(b"a\nb\nc\n")
+        for _ in range(3):
+            await pipeline.send(b"re " + await pipeline.receive())
+            with trio.move_on_after(0.01) as nothing_came:
+                await there.receive_some()
+            assert nothing_came.cancelled_caught
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.receive)
+            assert b"re a\nre b\nre c\n" == await there.receive_some()
+            nursery.cancel_scope.cancel()
+
+
+@pytest.mark.real_time
+async def test_an_item_that_becomes_several_is_merged_too() -> None:
+    """Only a receive that waits, 64 KiB or a flush has them written (P4)."""
+    async with tcp_pair() as (here, there), Pipeline(here, Twice(), merge_writes=True, close_seconds=0.05) as pipeline:
+        await pipeline.send(b"a")
+        for item in (b"b", b"c", b"d"):
+            await pipeline.send(item)
+        with trio.move_on_after(0.01) as nothing_came:
+            await there.receive_some()
+        assert nothing_came.cancelled_caught
+        await pipeline.flush()
+        assert b"aabbccdd" == await there.receive_some()
