@@ -373,7 +373,10 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             if state.state.name not in MAY_SEND:
                 raise stream_closed(self._h2.exceptions, stream_id)
             headers = self._headers.of(item, began=bool(state.headers_sent))
-            self._sending.headers(SendHeaders(stream_id, headers, item.end_stream))
+            if self._sending.waits:
+                self._sending.headers(SendHeaders(stream_id, headers, item.end_stream))
+            else:
+                connection.send_headers(stream_id, headers, item.end_stream)
             return
         if not self._client or stream_id <= connection.highest_outbound_stream_id:
             raise stream_closed(self._h2.exceptions, stream_id)

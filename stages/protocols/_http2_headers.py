@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(rb":?[^\x00-\x20A-Z\x7f-\xff:]+").fullmatch
 _VALUE: Final = re.compile(rb"[^\0\r\n]*").fullmatch
+_PLAIN: Final = {tuple}
+_NO_PAIRS: Final = (Mapping, str)
 _SHOWN: Final = 100
+_SHORT: Final = 200
+_REMEMBERED: Final = 200
 
 
 class Headers:
@@ -31,6 +35,7 @@ class Headers:
 
     def __init__(self, library: Any, *, client: bool) -> None:
         self._utilities, self._client = library.utilities, client
+        self._known: dict[Any, Any] = {}
         self._error = library.exceptions.ProtocolError
         flags = library.utilities.HeaderValidationFlags
         opens = {"is_client": client, "is_trailer": False, "is_push_promise": False}
@@ -55,16 +60,33 @@ class Headers:
                 f"SendHeaders(stream_id, headers, end_stream=True)"
             )
         flags = self._trailers if began else self._first
-        headers = list(self._utilities.normalize_outbound_headers(self._encoded(item.headers), flags))
-        for name, value in headers:
-            if _NAME(name) is None or _VALUE(value) is None:
-                raise self._error(f"HTTP2: {name[:_SHOWN]!r}: {value[:_SHOWN]!r} cannot be a header")
+        given = item.headers
+        try:
+            # A tuple of h2's own, which is not to be compressed, is equal to a plain one.
+            plain = type(given) is list and {*map(type, given)} == _PLAIN
+            headers = [self._known[pair] for pair in given] if plain else self._looked_at(given, flags)
+        except (KeyError, TypeError):
+            headers = self._looked_at(given, flags)
         checked: list[Any] = list(self._utilities.validate_outbound_headers(headers, flags))
         return checked
 
+    def _looked_at(self, given: Any, flags: Any) -> list[Any]:
+        """Each header by itself; those that are short are remembered, as it is mostly the same few that are sent."""
+        headers = list(self._utilities.normalize_outbound_headers(self._encoded(given), flags))
+        for name, value in headers:
+            if _NAME(name) is None or _VALUE(value) is None:
+                raise self._error(f"HTTP2: {name[:_SHOWN]!r}: {value[:_SHOWN]!r} cannot be a header")
+        if type(given) is list and len(given) == len(headers):
+            for pair, header in zip(given, headers, strict=True):
+                if type(pair) is tuple and len(header[0]) + len(header[1]) <= _SHORT:
+                    if len(self._known) >= _REMEMBERED:
+                        self._known.clear()
+                    self._known[pair] = header
+        return headers
+
     def _encoded(self, headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[Any]:
         try:
-            if isinstance(headers, Mapping | str):
+            if isinstance(headers, _NO_PAIRS):
                 raise TypeError(type(headers).__name__)
             encoded: list[Any] = self._utilities.utf8_encode_headers(headers)
         except (TypeError, AttributeError, IndexError) as error:

@@ -7,6 +7,7 @@ from typing import Any
 import h2.events
 import h2.exceptions
 import h2.utilities
+import hpack
 import pytest
 import trio
 
@@ -43,6 +44,43 @@ def test_names_are_in_lower_case_and_secrets_are_marked() -> None:
     headers = headers_of([*GET, ("X-Name ", " text "), (b"Cookie", b"short")])
     assert [(b"x-name", b"text"), (b"cookie", b"short")] == headers[4:]
     assert not headers[-1].indexable
+
+
+def test_what_was_looked_at_once_is_remembered_and_means_the_same() -> None:
+    looked = Headers(h2, client=False)
+    given = [(":status", "200"), ("X-Name", " text ")]
+    first = looked.of(SendHeaders(1, given), began=False)
+    assert first == looked.of(SendHeaders(1, given), began=False)
+    assert first == looked.of(SendHeaders(1, tuple(given)), began=False)
+    with pytest.raises(h2.exceptions.ProtocolError):
+        looked.of(SendHeaders(1, [given[1], given[0]]), began=False)
+
+
+def test_a_secret_stays_one_though_the_same_was_sent_as_none() -> None:
+    looked = Headers(h2, client=False)
+    looked.of(SendHeaders(1, [*OK, ("token", "secret")]), began=False)
+    marked = looked.of(SendHeaders(1, [*OK, hpack.NeverIndexedHeaderTuple(b"token", b"secret")]), began=False)
+    assert not marked[1].indexable
+
+
+def test_headers_that_are_dropped_stay_dropped() -> None:
+    looked = Headers(h2, client=False)
+    for _ in range(2):
+        assert [(b":status", b"200")] == looked.of(SendHeaders(1, [*OK, ("connection", "close")]), began=False)
+
+
+def test_what_is_remembered_is_bounded() -> None:
+    looked = Headers(h2, client=False)
+    for number in range(1000):
+        looked.of(SendHeaders(1, [*OK, ("long", "x" * 1000), ("n", str(number))]), began=False)
+    assert len(looked._known) <= 200
+    assert all(len(value) < 1000 for _, value in looked._known)
+
+
+def test_a_pair_that_cannot_be_remembered_is_refused_like_others() -> None:
+    pair: Any = ("a", ["b"])
+    with pytest.raises(TypeError, match="must be pairs of text or bytes"):
+        Headers(h2, client=False).of(SendHeaders(1, [*OK, pair]), began=False)
 
 
 def test_what_a_server_sends() -> None:
