@@ -32,7 +32,7 @@ class WebSocket(Duplex[BytesLike, "wsproto.events.Event", "wsproto.events.Event"
 
     A server is shown the `Request`, and answers it by sending `AcceptConnection()` or `RejectConnection()`. A client
     sends its request by itself, and is shown the answer: `AcceptConnection`, or `RejectConnection` and `RejectData`.
-    Then there are `TextMessage`s and `BytesMessage`s both ways.
+    Then each message is a `TextMessage` or `BytesMessage`, both ways.
 
     A ping is answered, and not shown; a pong is shown. A `Ping` sent while the connection is not open is dropped. When
     the peer closes, the close is answered, shown as `CloseConnection`, and both directions end. To close, send
