@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import h11
@@ -21,15 +22,21 @@ from wsproto.events import (
     TextMessage,
 )
 from wsproto.extensions import PerMessageDeflate
+from wsproto.utilities import RemoteProtocolError
 
-from pipeline.testing import Harness
+from pipeline.testing import Harness, check_limit, check_linear
 from stages import WebSocket
 from tests.stages.framing.driving import random_pieces
 from tests.stages.protocols.websocket_wire import (
+    ASKED,
     CLOSE,
+    END_OF_HEAD,
     Peer,
+    accept,
     accepting,
     asking,
+    close,
+    frame,
     joined,
 )
 
@@ -139,3 +146,47 @@ async def test_two_pipelines_that_ping_each_other_do_not_stand_still() -> None:
         for pipeline in (left, right):
             nursery.start_soon(flood, pipeline)
             nursery.start_soon(count, pipeline)
+
+
+# ---- its limit, and its cost
+
+
+def opened(message: Callable[[int], bytes], size: int, head: bytes = ASKED) -> bytes:
+    return head + END_OF_HEAD + message(size) + close(1000, masked=True)
+
+
+def in_one(size: int) -> bytes:
+    return frame(2, b"x" * size)
+
+
+def in_many(size: int) -> bytes:
+    return b"".join(
+        [frame(2, b"", fin=False), *[frame(0, b"x", fin=False)] * (size - 1), frame(9, b"12345"), frame(0, b"x")]
+    )
+
+
+@pytest.mark.parametrize(("message", "limit"), [(in_one, 130), (in_many, 3)])
+def test_exactly_the_limit_passes_and_one_byte_more_fails(message: Callable[[int], bytes], limit: int) -> None:
+    wire = partial(opened, message)
+    check_limit(
+        lambda n: WebSocket("server", max_bytes=n) | accept,
+        wire,
+        limits=(limit,),
+        random_cuts=2,
+        errors=RemoteProtocolError,
+    )
+
+
+@pytest.mark.parametrize(
+    "wire", [frame(1, b"x" * 20000), frame(1, fin=False) + frame(0, b"x", fin=False) * 3000], ids=["one", "many"]
+)
+def test_work_is_linear(wire: bytes) -> None:
+    head = ASKED + b"X: " + b"x" * 10000
+    check_linear(lambda: WebSocket("server", max_header_bytes=1 << 30), lambda n: one_by_one(head[:n]), n=500)
+    start = [ASKED + END_OF_HEAD]
+    check_linear(accepting, lambda n: start + one_by_one(wire[:n]), n=500)
+    check_linear(accepting, lambda n: [*start, wire[:n]], n=2500)
+
+
+def one_by_one(data: bytes) -> list[bytes]:
+    return [data[at : at + 1] for at in range(len(data))]

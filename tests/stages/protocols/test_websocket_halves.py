@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import pytest
@@ -24,7 +23,7 @@ from wsproto.events import (
 from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from pipeline import Pipeline, Reply
-from pipeline.testing import Harness, check_limit, check_linear
+from pipeline.testing import Harness
 from stages import FrameTimeout, Heartbeat, WebSocket
 from tests.stages.framing.driving import random_pieces
 from tests.stages.protocols.websocket_wire import (
@@ -324,32 +323,6 @@ def test_each_role_has_its_kind_of_request(make: Callable[[], WebSocket], messag
 # ---- limits
 
 
-def opened(message: Callable[[int], bytes], size: int, head: bytes = ASKED) -> bytes:
-    return head + END_OF_HEAD + message(size) + close(1000, masked=True)
-
-
-def in_one(size: int) -> bytes:
-    return frame(2, b"x" * size)
-
-
-def in_many(size: int) -> bytes:
-    return b"".join(
-        [frame(2, b"", fin=False), *[frame(0, b"x", fin=False)] * (size - 1), frame(9, b"12345"), frame(0, b"x")]
-    )
-
-
-@pytest.mark.parametrize(("message", "limit"), [(in_one, 130), (in_many, 3)])
-def test_exactly_the_limit_passes_and_one_byte_more_fails(message: Callable[[int], bytes], limit: int) -> None:
-    wire = partial(opened, message)
-    check_limit(
-        lambda n: WebSocket("server", max_bytes=n) | accept,
-        wire,
-        limits=(limit,),
-        random_cuts=2,
-        errors=RemoteProtocolError,
-    )
-
-
 def test_a_message_that_is_too_long_is_known_by_its_header() -> None:
     harness = server(max_bytes=100)
     error = wire_error(harness, frame(1, b"x" * 60, fin=False), frame(0, b"x" * 41)[:6])
@@ -385,21 +358,6 @@ def test_a_flood_of_pings_is_answered_as_it_is_asked_for() -> None:
     results = iter(stage.inbound.process_sync(frame(9) * 10000))
     assert Reply(frame(10, masked=False)) == next(results)
     assert 9999 * len(frame(9)) == stage.inbound.holds
-
-
-@pytest.mark.parametrize(
-    "wire", [frame(1, b"x" * 20000), frame(1, fin=False) + frame(0, b"x", fin=False) * 3000], ids=["one", "many"]
-)
-def test_work_is_linear(wire: bytes) -> None:
-    head = ASKED + b"X: " + b"x" * 10000
-    check_linear(lambda: WebSocket("server", max_header_bytes=1 << 30), lambda n: one_by_one(head[:n]), n=500)
-    start = [ASKED + END_OF_HEAD]
-    check_linear(accepting, lambda n: start + one_by_one(wire[:n]), n=500)
-    check_linear(accepting, lambda n: [*start, wire[:n]], n=2500)
-
-
-def one_by_one(data: bytes) -> list[bytes]:
-    return [data[at : at + 1] for at in range(len(data))]
 
 
 # ---- whatever comes
