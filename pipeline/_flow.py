@@ -184,26 +184,30 @@ class Flow(Stock):
         if not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
-        result: Any = ()
-        for slot in self._single:
-            slot.mine, self._top = False, slot.index
-            try:
-                result = slot.sync(item)
-                if type(result) is list:
-                    slot.results, slot.listed = iter(result), len(result)
-                else:
-                    slot.results = results_of(slot.stage, "process_sync", result)
-                    slot.listed = len(result) if isinstance(result, list | tuple) else 0
-            except BaseException as error:
-                cut(slot, ("process", item), error)
-            slot.op, slot.args, slot.fresh = "process", (item,), slot.polls
-            if slot is self._single[-1]:
-                return self._ready_at(slot)
+        for slot in self._single[:-1]:
+            result = self._process_at(slot, item)
             if slot.listed != 1 or type(result) is not list or type(result[0]) is Reply or result[0] is END:
-                break
+                self.stirred = bool(result)
+                return _NONE_READY
             slot.results, item = None, result[0]
-        self.stirred = bool(result)
-        return _NONE_READY
+        last = self._single[-1]
+        self._process_at(last, item)
+        return self._ready_at(last)
+
+    def _process_at(self, slot: Slot, item: Any) -> Any:
+        """Let a steady stage process an item; its results wait there, and are returned."""
+        slot.mine, self._top = False, slot.index
+        try:
+            result = slot.sync(item)
+            if type(result) is list:
+                slot.results, slot.listed = iter(result), len(result)
+            else:
+                slot.results = results_of(slot.stage, "process_sync", result)
+                slot.listed = len(result) if isinstance(result, list | tuple) else 0
+        except BaseException as error:
+            cut(slot, ("process", item), error)
+        slot.op, slot.args, slot.fresh = "process", (item,), slot.polls
+        return result
 
     def ready_taken(self) -> int:
         """How many results what was taken of `ready` came from; very many, if it came to much."""

@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from pipeline import END, HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
-from pipeline._transport import DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
+from pipeline._transport import NOTHING, DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
 from tests.pipeline import parts
 from tests.pipeline.wires import (
     Clogged,
@@ -933,3 +933,23 @@ async def test_two_that_wait_for_one_socket() -> None:
             while len(nursery.child_tasks):
                 await far.receive_some()
         await second.aclose()
+
+
+@pytest.mark.real_time
+@KINDS
+async def test_who_waits_to_read_can_be_told_to_look_again(*, direct: bool) -> None:
+    async with parts.tcp_pair() as (near, far):
+        reader, _ = ends(near, direct=direct)
+        got: list[Any] = []
+
+        async def read() -> None:
+            got.append(await reader.read())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            reader.interrupts += 1
+            trio.lowlevel.notify_closing(near.socket)
+        assert [NOTHING] == got
+        await far.send_all(b"x")
+        assert b"x" == await reader.read()

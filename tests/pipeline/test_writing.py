@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import socket
+import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -727,3 +729,50 @@ async def test_an_item_that_becomes_several_is_merged_too() -> None:
         assert nothing_came.cancelled_caught
         await pipeline.flush()
         assert b"aabbccdd" == await there.receive_some()
+
+
+async def test_a_send_that_is_cancelled_when_a_part_is_written_goes_on_with_the_next_write() -> None:
+    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+        size = 20_000_000
+        with trio.move_on_after(0.05) as scope:
+            await pipeline.send(b"x" * size)
+        assert scope.cancelled_caught
+        assert pipeline.cut_send_goes_out
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.send, b"next")
+            assert b"x\nnext\n" == (await all_of(there, size + 6))[-7:]
+
+
+@pytest.mark.real_time
+async def test_an_interrupt_among_many_items_leaves_those_before_it() -> None:
+    """They go out with the next write."""
+
+    def interrupt(item: bytes) -> list[bytes]:
+        if item == b"stop":
+            raise KeyboardInterrupt
+        return [item]
+
+    chain = Join() | outbound(interrupt)
+    async with tcp_pair() as (here, there), Pipeline(here, chain, close_seconds=0.05) as pipeline:
+        await pipeline.send(b"first")
+        with pytest.raises(KeyboardInterrupt):
+            await pipeline.send_many([b"a", b"stop", b"b"])
+        await pipeline.send(b"c")
+        assert b"first\na\nc\n" == await all_of(there, 10)
+
+
+@pytest.mark.real_time
+async def test_a_peer_that_goes_in_the_middle_of_an_item_breaks_outbound() -> None:
+    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+
+        async def read_some_and_reset() -> None:
+            await all_of(there, 100_000)
+            there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            await there.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read_some_and_reset)
+            with pytest.raises(trio.BrokenResourceError, match="socket connection broken"):
+                await pipeline.send(b"x" * 20_000_000)
+        with pytest.raises(trio.BrokenResourceError, match="outbound is broken"):
+            await pipeline.send(b"y")
