@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pipeline import StreamRules
 
 from .._arguments import check_choice, check_size
+from ._http2_connection import h2_library, make_connection, refuse
 from ._http2_credit import DEFAULT_WINDOW, LARGEST_WINDOW, Credit
 from ._http2_frames import Frames
 from ._http2_headers import Headers
@@ -34,8 +35,6 @@ _ASSUMED_STREAMS: Final = 100
 _NO_LIMIT: Final = (1 << 31) - 1
 _TABLE_BYTES: Final = 4096
 """How much is remembered of the headers that were sent, however much the peer allows: h2 would search all of it."""
-_GOAWAY_BYTES: Final = 300
-"""How much a GOAWAY says of an error."""
 
 
 class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
@@ -102,10 +101,10 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         check_size("HTTP2", "max_streams", max_streams, default=100, unit="streams")
         check_size("HTTP2", "max_resets", max_resets, default=1000, unit="streams")
         check_size("HTTP2", "max_control_frames", max_control_frames, default=1000, unit="frames")
-        self._h2 = library = _h2()
+        self._h2 = library = h2_library()
         self._client = role == "client"
         self._max_streams, self._max_header_bytes = max_streams, max_header_bytes
-        self.connection = _make_connection(library, max_streams, window_bytes, max_header_bytes, client=self._client)
+        self.connection = make_connection(library, max_streams, window_bytes, max_header_bytes, client=self._client)
         super().__init__()
         self.inbound.end_is_told = True
         self._frames = Frames(
@@ -319,23 +318,9 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         return bool(stream_id % 2) is self._client
 
     def _refused(self, failure: Exception) -> Any:
-        """Say GOAWAY, unless h2 has; return the error with what it is about."""
-        exceptions, connection = self._h2.exceptions, self.connection
-        said = connection.state_machine.state is self._h2.connection.ConnectionState.CLOSED
-        error: Any = failure
-        if not isinstance(error, exceptions.ProtocolError):
-            error = exceptions.ProtocolError(f"HTTP2: what the peer sent cannot be read: {error!r}")
-        elif isinstance(error, exceptions.DenialOfServiceError) and said:
-            error = exceptions.DenialOfServiceError(
-                f"HTTP2: a block of headers of {self._frames.block_bytes} bytes unpacks to more than the limit, "
-                f"max_header_bytes={self._max_header_bytes}. Raise max_header_bytes if it is a right one"
-            )
-        elif isinstance(error, exceptions.NoSuchStreamError):
-            error.args = (f"HTTP2: the peer sent what is wrong on stream {error.stream_id}, which is over or not open",)
-        if not said:
-            connection.close_connection(error.error_code, str(error).encode(errors="replace")[:_GOAWAY_BYTES])
+        """Nothing more can be read, nor sent."""
         self.sending_ended = True
-        return error
+        return refuse(self._h2, self.connection, failure, self._frames.block_bytes, self._max_header_bytes)
 
     # ---- out
 
@@ -456,32 +441,3 @@ def _then_raise(events: list[Any], error: Exception) -> Iterator[Any]:
 
 def _nothing(event: object) -> tuple[()]:
     return ()
-
-
-def _h2() -> Any:
-    try:
-        import h2.connection  # noqa: PLC0415 - an extra
-        import h2.settings  # noqa: PLC0415
-        import h2.utilities  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError("HTTP2 needs h2: pip install 'penstock[h2]'") from error
-    return h2
-
-
-def _make_connection(library: Any, streams: int, window: int, header_bytes: int, *, client: bool) -> Any:
-    config = library.config.H2Configuration(  # what is sent is looked at before, by `Headers`
-        client_side=client, validate_outbound_headers=False, normalize_outbound_headers=False
-    )
-    connection = library.connection.H2Connection(config)
-    codes = library.settings.SettingCodes
-    connection.local_settings = library.settings.Settings(
-        client=client,
-        initial_values={
-            codes.ENABLE_PUSH: 0,
-            codes.INITIAL_WINDOW_SIZE: window,
-            codes.MAX_CONCURRENT_STREAMS: streams,
-            codes.MAX_HEADER_LIST_SIZE: header_bytes,
-        },
-    )
-    connection.decoder.max_header_list_size = header_bytes
-    return connection
