@@ -17,6 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["connection_type", "smtpproto"]
 
 _END = b".\r\n"
+_NEXT = {
+    "greeting_expected": "the server has not greeted yet: receive first",
+    "greeting_received": "first comes SMTPCommand.ehlo('me.example')",
+    "authenticating": "SMTPCommand.answer(...) comes next",
+    "mailtx": "next comes SMTPCommand.rcpt(address)",
+    "recipient_sent": "next comes SMTPCommand.rcpt(address) or data()",
+    "send_data": "next comes the mail, an EmailMessage",
+    "data_sent": "the server has not taken the mail yet: receive first",
+    "finished": "the connection is over",
+}
+_BEGINS = "a mail begins with SMTPCommand.mail(address)"  # where anything may be said
 
 
 def smtpproto() -> Any:
@@ -42,6 +53,14 @@ def connection_type() -> type[SMTPClientProtocol]:
         _out_buffer: bytes
         _extensions: frozenset[str]
         _auth_mechanisms: frozenset[str]
+
+        def _require_state(self, *allowed: Any) -> None:
+            if self._state not in allowed:
+                names = ", ".join(state.name for state in allowed)
+                raise library.SMTPProtocolViolation(
+                    f"SMTPClient: this cannot be sent now, {_NEXT.get(self._state.name, _BEGINS)} (Required state: one "
+                    f"of: {names}; current state: {self._state.name})"
+                )
 
         def _parse_response(self, code: int, lines: Sequence[str]) -> SMTPResponse | None:
             command, before = self._command_sent, self._state

@@ -11,7 +11,7 @@ from email.message import EmailMessage
 import pytest
 from smtpproto.protocol import ClientState, SMTPClientProtocol, SMTPProtocolViolation
 
-from stages.protocols._smtp_connection import connection_type, smtpproto
+from stages.protocols._smtp_connection import _NEXT, connection_type, smtpproto
 
 
 def connected(*, offers: bytes = b"250-mx\r\n250-AUTH PLAIN\r\n250 STARTTLS\r\n") -> SMTPClientProtocol:
@@ -184,3 +184,22 @@ def test_without_smtpproto_the_error_names_the_extra(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "smtpproto", None)
     with pytest.raises(ImportError, match=r"SMTPClient needs smtpproto: pip install 'penstock\[smtpproto\]'"):
         smtpproto()
+
+
+def test_what_cannot_be_sent_now_is_told_with_what_comes_next() -> None:
+    connection = connection_type()()
+    for received, says in [
+        (b"", "the server has not greeted yet: receive first"),
+        (b"220 mx\r\n", r"first comes SMTPCommand.ehlo\('me.example'\)"),
+    ]:
+        connection.feed_bytes(received)
+        with pytest.raises(SMTPProtocolViolation, match=rf"^SMTPClient: this cannot be sent now, {says} \("):
+            connection.mail("a@b")
+    with pytest.raises(SMTPProtocolViolation, match=r"a mail begins with SMTPCommand.mail\(address\)"):
+        connected().recipient("a@b")
+    with pytest.raises(SMTPProtocolViolation, match=r"next comes the mail, an EmailMessage"):
+        in_data().mail("a@b")
+
+
+def test_every_state_of_smtpproto_has_what_comes_next() -> None:
+    assert {state.name for state in ClientState} == {*_NEXT, "ready", "authenticated"}
