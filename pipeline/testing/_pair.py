@@ -32,7 +32,9 @@ async def pipeline_pair(
         assert await right.receive() == b"hello"
 
     Both are entered at once, so that handshakes meet, and closed at once. Both chains are written
-    from wire to client, as always.
+    from wire to client, as always. A handshake that waits for what a handler sends (WebSocket's,
+    SOCKS's) cannot end here: enter the server's pipeline first, start its handler, then enter
+    the client's.
 
     Args:
         left_chain: the chain of the first pipeline.
