@@ -176,13 +176,17 @@ class Sending(Lifetime, trio.abc.SendChannel[Sent]):
 
     async def _send_all(self, items: Iterator[Sent], out: Any = ALL) -> bool:
         """Send all of them, once what the short way gave last is on its way."""
+        self._driver.gathering = True
         try:
             await self._go_on(out)
             while await self._send_some(items):
                 pass
         except Exception:
+            self._driver.gathering = False
             await self._flush()
             raise
+        finally:
+            self._driver.gathering = False
         return await self._flush()
 
     async def _send_some(self, items: Iterator[Sent]) -> bool:

@@ -56,6 +56,7 @@ class Writing:
         self.merge_writes = merge_writes
         self.writing = False  # somebody has the wire
         self.reading = False  # somebody waits for the transport
+        self.gathering = False  # who has the turn sends several items, and flushes behind them
         self.writes = 0  # how often something was written
         self.unraised: Exception | None = None  # an outbound error that no caller has seen
         self.half_close_error: HalfCloseError | None = None
@@ -286,7 +287,8 @@ class Writing:
                 status = await self.news.until_closed(through, self.engine.work_out)
             pending = self.engine.to_write_bytes
             # Behind an end the wire is half-closed: nothing may wait to be merged then.
-            waits = merge and pending < WRITE_BYTES and not self.reading and not self.engine.outbound_ended
+            waits = merge and pending < WRITE_BYTES and (self.gathering or not self.reading)
+            waits = waits and not self.engine.outbound_ended
             if pending and not waits:
                 if self.wire.can_interrupt:
                     await self._write()

@@ -776,3 +776,23 @@ async def test_a_peer_that_goes_in_the_middle_of_an_item_breaks_outbound() -> No
                 await pipeline.send(b"x" * 20_000_000)
         with pytest.raises(trio.BrokenResourceError, match="outbound is broken"):
             await pipeline.send(b"y")
+
+
+async def test_many_items_are_one_write_on_any_byte_stream_while_a_receive_waits() -> None:
+    here, there = trio.testing.memory_stream_pair()
+    writes = 0
+
+    async def count() -> None:
+        nonlocal writes
+        writes += 1
+
+    here.send_stream.send_all_hook = count
+    async with Pipeline(here, Lines()) as pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        await trio.testing.wait_all_tasks_blocked()
+        await pipeline.send_many([b"a", b"b", b"c"])
+        assert b"a\nb\nc\n" == await there.receive_some()
+        assert 1 == writes
+        await pipeline.send(b"d")  # which waits for nobody
+        assert b"d\n" == await there.receive_some()
+        nursery.cancel_scope.cancel()
