@@ -108,7 +108,7 @@ class Pipeline(Receiving[Received], Sending[Sent]):
 
     @property
     def cut_send_goes_out(self) -> bool:
-        """Whether the last `send()`, which was cancelled, was begun to be written and is finished by the next write."""
+        """Whether the last `send()`, which was cancelled, has gone out, or was begun and the next write ends it."""
         return self._driver.kept_rest
 
     # ---- changing the chain

@@ -233,8 +233,11 @@ class Sending(Lifetime, trio.abc.SendChannel[Sent]):
         if engine.send_is_torn and engine.send_is_out:
             engine.finish_send()  # the rest is counted, and the next write begins with it
             self._driver.kept_rest = True
-        else:
+        elif engine.sending:
             engine.abort_send(error)
+        else:  # cut short in the replies behind it, unless it came to nothing
+            failed = engine.take_send_error() or engine.outbound_error
+            self._driver.kept_rest = failed is None and not isinstance(error, Exception)
 
     async def _flush(self) -> bool:
         self._raise_unraised()

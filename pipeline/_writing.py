@@ -60,7 +60,7 @@ class Writing:
         self.writes = 0  # how often something was written
         self.unraised: Exception | None = None  # an outbound error that no caller has seen
         self.half_close_error: HalfCloseError | None = None
-        self.kept_rest = False  # a send was cancelled whose rest goes out with the next write
+        self.kept_rest = False  # a send was cancelled that has gone out, or whose rest does with the next write
         self.torn_bytes = 0  # what of a cut write may not have gone out
         self.lane = SHUT  # the state of the news since when a send may go the short way
         self._half_closed = False
@@ -244,14 +244,13 @@ class Writing:
             else:
                 sent = await writer.send_some(data)
             if sent < len(data):
-                lane = SHUT
+                lane, self.kept_rest = SHUT, True
                 self.engine.add_unsent(data[sent:])
-                self.kept_rest = True
                 await self._write()
-                self.kept_rest = False
             if self.engine.owes_replies:
-                lane = SHUT
+                lane, self.kept_rest = SHUT, True
                 await self.run_out()
+            self.kept_rest = False
         except BaseException as error:
             lane = SHUT
             self._quick_failed(error, b"" if sent else data, of_many=of_many)

@@ -796,3 +796,44 @@ async def test_many_items_are_one_write_on_any_byte_stream_while_a_receive_waits
         await pipeline.send(b"d")  # which waits for nobody
         assert b"d\n" == await there.receive_some()
         nursery.cancel_scope.cancel()
+
+
+class Awaits(Outbound[bytes, bytes]):
+    """Might wait, so that nothing goes the short way."""
+
+    keeps_outbound_state = False
+
+    async def process(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("stage", [Passthrough, Awaits])
+async def test_a_send_that_is_cancelled_in_the_replies_behind_it_has_gone_out(*, stage: type[Any]) -> None:
+    """Who sends through it, as a pipeline on top does, must not take it for one that had no effect (P10)."""
+    async with tcp_pair() as (here, there):
+        pipeline = Pipeline(here, Lines() | Answers() | stage(), close_seconds=0.05)
+        await pipeline.send(b"")
+        size = 1 + await clog(here)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pipeline.receive)
+            scope = trio.CancelScope()
+
+            @nursery.start_soon
+            async def send() -> None:
+                with scope:
+                    await pipeline.send(b"item")
+
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            await there.send_all(b"ping 20000000\n")
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert b"item\npong." == (await all_of(there, size + 10))[size : size + 10]
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            scope.cancel()
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            assert scope.cancelled_caught
+            assert pipeline.cut_send_goes_out
+            nursery.cancel_scope.cancel()
+        await there.aclose()
+        with pytest.raises(trio.BrokenResourceError):
+            await pipeline.aclose()
