@@ -780,11 +780,13 @@ async def test_a_peer_that_goes_in_the_middle_of_an_item_breaks_outbound() -> No
 
 async def test_many_items_are_one_write_on_any_byte_stream_while_a_receive_waits() -> None:
     here, there = trio.testing.memory_stream_pair()
+    pump: Any = here.send_stream.send_all_hook
     writes = 0
 
     async def count() -> None:
         nonlocal writes
         writes += 1
+        await pump()
 
     here.send_stream.send_all_hook = count
     async with Pipeline(here, Lines()) as pipeline, trio.open_nursery() as nursery:
