@@ -1251,7 +1251,8 @@ class Transfer:
     async def give_up(self, streams: Streams, pieces: int) -> None:
         """Be cancelled anywhere."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.cancel, nursery.cancel_scope, self.random.randrange(800 * pieces))
+            turns = self.random.choice([40, 800]) * pieces  # early, or anywhere until it is over and beyond
+            nursery.start_soon(self.cancel, nursery.cancel_scope, self.random.randrange(turns))
             await self.ask(streams, "given up", pieces)
             nursery.cancel_scope.cancel()
 
@@ -1312,4 +1313,4 @@ async def test_many_streams_with_random_cancellations(seed: int) -> None:
     async with pipeline_pair(json_lines(), json_lines(), lockstep=seed == 0) as (client, server):
         with trio.fail_after(600):
             await run_transfer(transfer, client, server, good=10, given_up=20, pieces=5)
-    assert 10 < len(transfer.done) < 30
+    assert 10 <= len(transfer.done) < 30
