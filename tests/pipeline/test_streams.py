@@ -1251,7 +1251,7 @@ class Transfer:
     async def give_up(self, streams: Streams, pieces: int) -> None:
         """Be cancelled anywhere."""
         async with trio.open_nursery() as nursery:
-            turns = self.random.choice([40, 800]) * pieces  # early, or anywhere until it is over and beyond
+            turns = self.random.choice([3, 40, 800]) * pieces  # early, or anywhere until it is over and beyond
             nursery.start_soon(self.cancel, nursery.cancel_scope, self.random.randrange(turns))
             await self.ask(streams, "given up", pieces)
             nursery.cancel_scope.cancel()
