@@ -212,6 +212,27 @@ def test_what_cannot_be_sent_and_wrote_nothing_leaves_outbound_as_it_was() -> No
     assert [b"text\n"] == harness.send("text")
 
 
+def test_what_is_sent_may_be_returned_at_once() -> None:
+    """Then the library is not asked what it has to write."""
+
+    class Direct(Least):
+        def send_event(self, event: str, /) -> bytes:  # type: ignore[override]
+            return event.encode()
+
+    assert [b"text"] == Harness(Direct()).send("text")
+
+
+async def test_an_end_that_cannot_be_raises_behind_what_is_written_about_it() -> None:
+    class Endless(Least):
+        def send_eof(self) -> None:
+            self.library.send("wrong")
+
+    results = iter(await Endless().outbound.finish())
+    assert b"giving up\n" == next(results)
+    with pytest.raises(CommandError, match="wrong"):
+        next(results)
+
+
 def test_an_event_that_becomes_nothing_writes_nothing() -> None:
     assert [] == Harness(Least()).send("")
 

@@ -24,6 +24,7 @@ from tests.stages.protocols.websocket_wire import (
     ASKED,
     DEFLATE,
     END_OF_HEAD,
+    accept,
     accepting,
     asking,
     client,
@@ -146,3 +147,34 @@ def test_what_is_compressed_wrongly_is_told(wire: bytes, code: int, reason: str)
     assert (0x88, code) == (harness.replies[0][0], int.from_bytes(harness.replies[0][2:4], "big"))
     assert reason in harness.replies[0].decode("latin-1")
     assert reason in str(error)
+
+
+def test_a_servers_answer_that_is_none_is_refused() -> None:
+    with pytest.raises(RemoteProtocolError, match="a parameter without its value"):
+        client(DEFLATE % b"; server_max_window_bits", deflate=True)
+
+
+def test_a_server_must_not_compress_unasked() -> None:
+    with pytest.raises(RemoteProtocolError, match="the server compresses, and was not asked to"):
+        client(DEFLATE % b"")
+
+
+def test_what_is_held_of_a_message_counts() -> None:
+    stage = WebSocket("server")
+    harness = Harness(stage | accept)
+    harness.receive(ASKED + END_OF_HEAD)
+    assert 0 == stage.inbound.holds
+    harness.receive(frame(2, b"abcd", fin=False))
+    assert 4 == stage.inbound.holds
+    harness.receive(frame(0, b"efgh")[:-1])
+    assert stage.inbound.holds > 4
+    harness.receive(frame(0, b"efgh")[-1:])
+    assert 0 == stage.inbound.holds
+
+
+def test_a_message_over_the_limit_is_known_by_its_header() -> None:
+    harness = server(max_bytes=10)
+    harness.receive(frame(2, b"x" * 10))
+    assert [BytesMessage(data=b"x" * 10)] == harness.received
+    error = wire_error(harness, frame(2, b"x" * 11)[:6])
+    assert "at least 11 bytes is over the limit, max_bytes=10" in str(error)

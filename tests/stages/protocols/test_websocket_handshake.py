@@ -358,3 +358,8 @@ async def test_a_client_that_leaves_without_an_answer_does_not_wait_for_it() -> 
     assert [] == list(await outbound.finish())
     with pytest.raises(LocalProtocolError, match="Pong cannot be sent before the server has answered"):
         await outbound.process(Pong())
+
+
+def test_extensions_are_the_stages_own() -> None:
+    with pytest.raises(ValueError, match=r"extensions are the stage's: WebSocket\('client', .*deflate=True"):
+        WebSocket("client", Request("a", "/", extensions=[PerMessageDeflate()]))
