@@ -333,7 +333,10 @@ async def test_what_is_over_waits_for_nothing() -> None:
 @pytest.mark.real_time
 async def test_the_fast_way_over_a_socket_counts() -> None:
     """Sends that go the short way out, before and behind a change of the chain."""
-    async with tcp_pair() as (near, far), Pipeline(near, Lines() | Map(outbound=bytes.upper)) as pipeline:
+    async with (
+        tcp_pair() as (near, far),
+        Pipeline(near, Lines() | Map(outbound=bytes.upper), close_seconds=0.05) as pipeline,
+    ):
         await pipeline.send(b"uncounted")
         pipeline_stats(pipeline)
         await pipeline.send(b"a")
