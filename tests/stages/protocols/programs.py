@@ -27,17 +27,17 @@ async def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedPro
 
 
 @asynccontextmanager
-async def nginx(folder: Path, location: str) -> AsyncIterator[int]:
-    """Nginx with one location; its temporary files and its log are in the folder."""
+async def nginx(folder: Path, server: str, *, http: str = "", listen: str = "") -> AsyncIterator[int]:
+    """Nginx with one server, and with more around it or on its `listen`; its files are in the folder."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/pid; error_log {folder}/log; events {{}}\n"
-        f"http {{ access_log off; client_max_body_size 10m; {location[: location.find('@@')]}\n"
+        f"http {{ access_log off; client_max_body_size 10m; {http}\n"
         + "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-        + f"server {{ listen 127.0.0.1:{port}; {location[location.find('@@') + 2 :]} }} }}\n"
+        + f"server {{ listen 127.0.0.1:{port} {listen}; {server} }} }}\n"
     )
     program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
     assert program is not None

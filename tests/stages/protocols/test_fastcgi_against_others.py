@@ -71,7 +71,7 @@ async def application(
         upstream = f"upstream ours {{ server 127.0.0.1:{port}; {'keepalive 4;' if keep else ''} }}"
         given = "".join(f"fastcgi_param {name} {value};" for name, value in ALWAYS.items())
         location = f"location / {{ fastcgi_pass ours; {'fastcgi_keep_conn on;' if keep else ''} {given} {options} }}"
-        async with nginx(folder, f"{upstream}@@{location}") as front:
+        async with nginx(folder, location, http=upstream) as front:
             yield app, f"http://127.0.0.1:{front}"
         nursery.cancel_scope.cancel()
 

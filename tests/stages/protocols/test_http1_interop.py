@@ -123,11 +123,8 @@ async def test_nginx_as_a_proxy_in_front_of_our_server(tmp_path: Path) -> None:
 
     async with our_server(counted) as behind:
         upstream = f"upstream ours {{ server 127.0.0.1:{behind}; keepalive 4; }}"
-        location = (
-            upstream
-            + '@@location / { proxy_pass http://ours; proxy_http_version 1.1; proxy_set_header Connection ""; }'
-        )
-        async with nginx(tmp_path, location) as port:
+        location = 'location / { proxy_pass http://ours; proxy_http_version 1.1; proxy_set_header Connection ""; }'
+        async with nginx(tmp_path, location, http=upstream) as port:
             url = f"http://127.0.0.1:{port}"
             done = await run("curl", "-sS", "--http1.1", *[f"{url}/{number}" for number in range(20)])
             assert b"".join(b"GET /%d " % number for number in range(20)) == done.stdout
@@ -142,7 +139,7 @@ async def test_nginx_as_the_server_of_our_client(tmp_path: Path) -> None:
     root.mkdir()
     (root / "big").write_bytes(MEGABYTES)
     (root / "small").write_bytes(b"small")
-    async with nginx(tmp_path, f"@@root {root};") as port:
+    async with nginx(tmp_path, f"root {root};") as port:
         pipeline = await open_tcp_pipeline("127.0.0.1", port, HTTP1("client"))
         async with pipeline:
             for target, status, body in [("/big", 200, MEGABYTES), ("/none", 404, None), ("/small", 200, b"small")]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -22,6 +21,7 @@ import trustme
 
 from pipeline import Pipeline, open_streams, open_tcp_pipeline, serve_tcp
 from stages import HTTP1, HTTP2, HTTP2Item, SendData, SendHeaders
+from tests.stages.protocols.programs import nginx
 
 pytestmark = pytest.mark.real_time
 
@@ -213,38 +213,6 @@ async def test_h2load_counts_no_failure_among_ten_thousand(handler: Handler, tmp
 # ---- nginx
 
 
-@asynccontextmanager
-async def nginx(folder: Path, server: str) -> AsyncIterator[int]:
-    """Nginx as a server of HTTP/2 in the clear; its temporary files and its log are in the folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    (folder / "nginx.conf").write_text(
-        f"daemon off; pid {folder}/pid; error_log {folder}/log; events {{}}\n"
-        f"http {{ access_log off; client_max_body_size 10m;\n"
-        + "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
-        + f"server {{ listen 127.0.0.1:{port} http2; {server} }} }}\n"
-    )
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program is not None
-    user = ["-g", "user root;"] if os.geteuid() == 0 else []
-    command = [program, "-e", f"{folder}/log", "-p", str(folder), "-c", f"{folder}/nginx.conf", *user]
-    async with trio.open_nursery() as nursery:
-        process = await nursery.start(trio.run_process, command)
-        with trio.fail_after(10):
-            while True:
-                try:
-                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-                    break
-                except OSError:
-                    await trio.sleep(0.02)
-        try:
-            yield port
-        finally:
-            process.terminate()
-
-
 def get(stream_id: int, path: str, method: str = "GET") -> SendHeaders:
     head = [(":method", method), (":scheme", "http"), (":authority", "localhost"), (":path", path)]
     return SendHeaders(stream_id, head, end_stream=method != "PUT")
@@ -273,7 +241,7 @@ async def test_nginx_as_the_server_of_our_client(tmp_path: Path) -> None:
     root.mkdir()
     (root / "big").write_bytes(MEGABYTES)
     (root / "small").write_bytes(b"small")
-    async with nginx(tmp_path, f"root {root};") as port:
+    async with nginx(tmp_path, f"root {root};", listen="http2") as port:
         http2 = HTTP2("client")
         async with await open_tcp_pipeline("127.0.0.1", port, http2) as pipeline:
             paths = ["/big", "/small", "/none", "/big"]
@@ -289,7 +257,7 @@ async def test_nginx_as_the_server_of_our_client(tmp_path: Path) -> None:
 async def test_streams_go_on_when_nginx_says_goaway(tmp_path: Path) -> None:
     """It does so behind its last request, and answers that one nevertheless."""
     (tmp_path / "small").write_bytes(MEGABYTES[:200_000])
-    async with nginx(tmp_path, f"root {tmp_path}; keepalive_requests 3;") as port:
+    async with nginx(tmp_path, f"root {tmp_path}; keepalive_requests 3;", listen="http2") as port:
         http2 = HTTP2("client")
         async with await open_tcp_pipeline("127.0.0.1", port, http2) as pipeline:
             for _ in range(3):
@@ -304,7 +272,7 @@ async def test_streams_go_on_when_nginx_says_goaway(tmp_path: Path) -> None:
 async def test_our_client_uploads_to_nginx(tmp_path: Path) -> None:
     async with our_server(echo_http_1, partial(HTTP1, "server")) as behind, AsyncExitStack() as stack:
         port = await stack.enter_async_context(
-            nginx(tmp_path, f"location / {{ proxy_pass http://127.0.0.1:{behind}; }}")
+            nginx(tmp_path, f"location / {{ proxy_pass http://127.0.0.1:{behind}; }}", listen="http2")
         )
         http2 = HTTP2("client")
         async with await open_tcp_pipeline("127.0.0.1", port, http2) as pipeline, trio.open_nursery() as nursery:
