@@ -61,7 +61,7 @@ def test_a_request_that_the_web_server_drops_is_told() -> None:
 @needs("curl")
 async def test_nginx_and_curl_get_what_they_ask_for(server: Server, tmp_path: Path) -> None:
     """With nginx's own `fastcgi_params`, as the program says."""
-    location = f"@@location / {{ include /etc/nginx/fastcgi_params; fastcgi_pass 127.0.0.1:{server.port}; }}"
+    location = f"location / {{ include /etc/nginx/fastcgi_params; fastcgi_pass 127.0.0.1:{server.port}; }}"
     async with nginx(tmp_path, location) as port:
         done = await run("curl", "-sS", "-d", "some text", f"http://127.0.0.1:{port}/upper")
         assert b"SOME TEXT" == done.stdout
