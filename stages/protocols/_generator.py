@@ -1,9 +1,6 @@
 """`FromGenerator`: a stage of a generator that parses a byte stream, or speaks a protocol.
 
-A generator that asks for what it needs is how much of this is written: construct's and iofree's parsers, the stream
-reader of websockets, binary-parse-stream for Node ("when your generator yields a number, it'll be fed a buffer of that
-length"). Others are pushed what came (David Beazley's coroutines), and ohneio has objects of its own. All of them are
-driven as generators that ask: the other two kinds stand behind a small one each.
+Here it is run as one that asks for what it needs; `_generator_kinds.py` makes the other kinds such ones.
 
 Rules for this file: a generator is run only for the next result that somebody wants, so that what follows an item is
 still here when the chain changes.
@@ -11,48 +8,26 @@ still here when the chain changes.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import length_hint
-from typing import Any, Final, Generic, Literal, Protocol, TypeAlias
+from typing import Any, Final, Generic, Literal
 
 from typing_extensions import TypeVar
 
-from pipeline import END, End, FrameTooLongError, Inbound, IncompleteFrameError, Reply, Result, StageReturnError
+from pipeline import END, FrameTooLongError, Inbound, IncompleteFrameError, Reply, Result, StageReturnError
 
 from .._arguments import check_choice, check_size
 from .._bytes import BytesLike, as_bytes
+from ._generator_kinds import Given, Parser, Unused, steps_of
 
 __all__ = ["FromGenerator"]
 
 Item = TypeVar("Item", default=Any)
-Steps: TypeAlias = Generator[Any, Any, Any]
 
 _DEFAULT_BYTES: Final = 65536
 _LEAST: Final = 64
 _NOTHING_ASKED: Final = object()
 _NOT_YET: Final = object()
-
-
-class Consumer(Protocol):
-    """A running protocol of ohneio, as `@ohneio.protocol` makes it."""
-
-    gen: Any
-    input: Any
-    output: Any
-
-    @property
-    def has_result(self) -> bool: ...
-    @property
-    def get_result(self) -> Callable[[], Any]: ...
-    @property
-    def read(self) -> Callable[[], bytes]: ...
-    @property
-    def send(self) -> Callable[[bytes], None]: ...
-
-
-Parser: TypeAlias = Steps | Consumer
 
 
 class FromGenerator(Inbound[BytesLike, Item], Generic[Item]):
@@ -158,15 +133,7 @@ class FromGenerator(Inbound[BytesLike, Item], Generic[Item]):
     # ---- running
 
     def _begin(self) -> None:
-        made: Any = self._parser() if callable(self._parser) else self._parser
-        if hasattr(made, "get_result"):
-            self._steps = _speaking(made)
-        elif not isinstance(made, Generator):
-            raise TypeError(f"{self!r}: must be a generator, or a function that makes one; it is {made!r}")
-        elif inspect.isgenerator(made) and inspect.getgeneratorstate(made) != inspect.GEN_CREATED:
-            raise ValueError(f"{self!r}: the generator was begun already; give one that was not, or the function")
-        else:
-            self._steps = _pushed(made) if self._push else made
+        self._steps = steps_of(self, self._parser, push=self._push)
         self._wish: Any = _NOTHING_ASKED
         self._drawn = 0  # bytes that it took in all
         self._gave_rest = False
@@ -198,10 +165,10 @@ class FromGenerator(Inbound[BytesLike, Item], Generic[Item]):
         if said is None or isinstance(said, int | bytes):
             self._wish = self._checked(said)
             return ()
-        if isinstance(said, _Unused):
+        if isinstance(said, Unused):
             self._put_back(said.data)
             return ()
-        if isinstance(said, _Given):
+        if isinstance(said, Given):
             return self._gives(said.results, said.held)
         return self._gives(self._listed(said), 0)
 
@@ -307,88 +274,3 @@ class FromGenerator(Inbound[BytesLike, Item], Generic[Item]):
             limit=self._max_bytes,
             size=size,
         )
-
-
-# ---- the other two kinds, as generators that ask
-
-
-@dataclass(frozen=True)
-class _Given:
-    """Results, and how many of the last bytes taken no result has come of."""
-
-    results: list[Reply[bytes] | End]
-    held: int
-
-
-@dataclass(frozen=True)
-class _Unused:
-    """Bytes that were taken and are given back."""
-
-    data: bytes
-
-
-def _pushed(parser: Steps) -> Steps:
-    """A generator that is pushed what came."""
-    items: Any = ()
-    rest = b""
-    try:
-        said = next(parser)
-        while True:
-            if isinstance(said, int | bytes):
-                raise StageReturnError(
-                    f"FromGenerator(push=True): the generator yielded {said!r}, and one that is pushed what came "
-                    f"cannot ask: yield [item], or leave push=True out"
-                )
-            yield () if said is None else said
-            said = parser.send((yield))
-    except StopIteration as stop:
-        items, rest = _last(stop.value)
-    finally:
-        parser.close()
-    yield _Unused(rest)
-    yield items
-
-
-def _last(value: Any) -> tuple[Any, bytes]:
-    """What a generator that is pushed what came returned, as items and bytes."""
-    if value is None:
-        return (), b""
-    if type(value) is tuple and len(value) == 2 and isinstance(value[1], bytes | bytearray):
-        return value[0], bytes(value[1])
-    raise StageReturnError(
-        f"FromGenerator(push=True): the generator returned {type(value).__name__}. It may return the last items and "
-        f"the bytes that it did not use: return items, rest"
-    )
-
-
-_MANY: Final = 64
-
-
-def _speaking(protocol: Consumer) -> Steps:
-    """A protocol of ohneio."""
-    data = b""
-    try:
-        while True:
-            try:
-                if data:
-                    protocol.send(data)
-                written = protocol.read()
-            except Exception:
-                yield _replies(protocol.output.read())
-                raise
-            if inspect.getgeneratorstate(protocol.gen) == inspect.GEN_CLOSED:
-                break
-            yield _Given(_replies(written), held=len(protocol.input))
-            # ohneio counts what it has piece by piece, each time: thousands of them would cost too much.
-            if len(protocol.input.queue) > _MANY:
-                protocol.input.write(protocol.input.read())
-            data = yield
-    finally:
-        protocol.gen.close()
-    yield _Unused(protocol.input.read())
-    yield _replies(written)
-    return protocol.get_result() if protocol.has_result else None
-
-
-def _replies(written: bytes) -> list[Any]:
-    return [Reply(written)] if written else []

@@ -1,10 +1,8 @@
-"""FromGenerator: generators that ask, that are pushed what came, and protocols of ohneio."""
+"""FromGenerator: generators that ask, and what holds for every kind; `test_generator_kinds.py` has the kinds."""
 
 from __future__ import annotations
 
-import itertools
-import struct
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import ohneio
@@ -23,47 +21,19 @@ from pipeline import (
 )
 from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
 from stages import FromGenerator, LineFramer
-
-Asking = Generator[Any, Any, Any]
-
-
-def protocol(function: Callable[[], Asking]) -> Callable[[], Any]:
-    """`@ohneio.protocol`, which has no types."""
-    made: Callable[[], Any] = ohneio.protocol(function)
-    return made
-
-
-def cuts_of(wire: bytes) -> Iterator[list[bytes]]:
-    """Up to 6 bytes every way to cut them; beyond, at each two places, and byte by byte."""
-    inner = range(1, len(wire))
-    counts = range(len(wire)) if len(wire) <= 6 else (2, len(inner))
-    for places in itertools.chain.from_iterable(itertools.combinations(inner, count) for count in counts):
-        edges = [0, *places, len(wire)]
-        yield [wire[start:stop] for start, stop in itertools.pairwise(edges)]
-
+from tests.stages.protocols.generators import (
+    Asking,
+    cuts_of,
+    frame,
+    frames,
+    lines,
+    ohneio_frame,
+    protocol,
+    shaking,
+    wait_for,
+)
 
 # ---- the generators
-
-
-def frames() -> Asking:
-    """Two bytes of length, then so many."""
-    while True:
-        (size,) = struct.unpack(">H", (yield 2))
-        yield [(yield size)]
-
-
-def frame() -> Asking:
-    """One of them."""
-    (size,) = struct.unpack(">H", (yield 2))
-    return (yield size)
-
-
-def lines() -> Asking:
-    """Pushed what came."""
-    items, rest = list[bytes](), b""
-    while data := (yield items):
-        *items, rest = (rest + data).split(b"\n")
-    return [], rest
 
 
 def session() -> Asking:
@@ -79,36 +49,6 @@ def session() -> Asking:
             return "quit"
         else:
             yield [word.decode()]
-
-
-def wait_for(mark: bytes) -> Asking:
-    while (found := (yield from ohneio.peek()).find(mark)) < 0:
-        yield from ohneio.wait()
-    return found
-
-
-@protocol
-def ohneio_frame() -> Asking:
-    (size,) = struct.unpack(">H", (yield from ohneio.read(2)))
-    return (yield from ohneio.read(size)) if size else b""
-
-
-@protocol
-def shaking() -> Asking:
-    """A handshake: greets, asks who is there, and returns it."""
-    yield from ohneio.write(b"who?\n")
-    name = yield from ohneio.read((yield from wait_for(b"\n")))
-    yield from ohneio.read(1)
-    yield from ohneio.write(b"hello " + name + b"\n")
-    return name.decode()
-
-
-@protocol
-def upper() -> Asking:
-    """Answers each line, and gives no result."""
-    while True:
-        line = yield from ohneio.read((yield from wait_for(b"\n")) + 1)
-        yield from ohneio.write(line.upper())
 
 
 WIRE = b"\0\3abc\0\0\0\1d"
@@ -129,13 +69,6 @@ def test_items_are_the_same_however_the_stream_is_cut(make: Callable[[], FromGen
     for pieces in cuts_of(WIRE):
         harness = Harness(make())
         assert ITEMS == harness.receive(*pieces)
-        assert [] == harness.finish()
-
-
-def test_a_generator_that_is_pushed_gets_what_came() -> None:
-    for pieces in cuts_of(b"one\ntwo\n"):
-        harness = Harness(FromGenerator(lines, push=True))
-        assert [b"one", b"two"] == harness.receive(*pieces)
         assert [] == harness.finish()
 
 
@@ -170,11 +103,6 @@ def test_all_kinds_of_bytes_are_real_bytes_to_it() -> None:
         harness.receive("c\n")
 
 
-def test_a_generator_object_works_as_well() -> None:
-    assert [b"abc"] == Harness(FromGenerator(frames())).receive(b"\0\3abc")
-    assert ["Ada"] == Harness(FromGenerator(shaking())).receive(b"Ada\n")
-
-
 async def test_results_come_one_by_one_and_a_stage_works_by_itself() -> None:
     results = iter(await FromGenerator(session).process(b"a\r\nb\r\n"))
     assert [Reply(b"220 hello\r\n"), "a", "b"] == list(results)
@@ -187,21 +115,6 @@ def test_end_ends_the_stream() -> None:
 
     harness = Harness(FromGenerator(until_bye))
     assert [b"bye\n"] == harness.receive(b"bye\nlost")
-
-
-def test_ohneio_speaks_and_gives_its_result() -> None:
-    for pieces in cuts_of(b"Ada\nrest"):
-        harness = Harness(FromGenerator(shaking))
-        assert [b"who?\n"] == harness.replies
-        assert ["Ada"] == harness.receive(*pieces)
-        assert [b"who?\n", b"hello Ada\n"] == harness.replies
-
-
-def test_ohneio_without_a_result_only_speaks() -> None:
-    harness = Harness(FromGenerator(upper))
-    assert [] == harness.receive(b"a\nb", b"\n")
-    assert b"A\nB\n" == b"".join(harness.replies)
-    assert [] == harness.finish()
 
 
 def asks_who() -> Asking:
@@ -474,20 +387,6 @@ def test_what_the_generator_raises_comes_behind_what_it_said() -> None:
         stage.process_sync(b"c")
 
 
-def test_what_ohneio_wrote_before_an_error_goes_out() -> None:
-    @protocol
-    def refuses() -> Asking:
-        yield from ohneio.read(1)
-        output = yield ohneio._get_output
-        output.write(b"no\n")
-        raise ZeroDivisionError("nothing")
-
-    harness = Harness(FromGenerator(refuses))
-    with pytest.raises(ZeroDivisionError):
-        harness.receive(b"x")
-    assert [b"no\n"] == harness.replies
-
-
 @pytest.mark.parametrize("said", ["text", {"a": 1}, bytearray(b"x"), 1.5])
 def test_what_means_nothing_is_refused(said: object) -> None:
     def wrong() -> Asking:
@@ -507,27 +406,6 @@ def test_what_cannot_be_asked_for_is_refused(wish: object) -> None:
         Harness(FromGenerator(wrong))
 
 
-def test_a_pushed_generator_does_not_ask() -> None:
-    with pytest.raises(StageReturnError, match="yielded 2, and one that is pushed what came cannot ask"):
-        Harness(FromGenerator(frames, push=True))
-
-
-def test_what_a_pushed_generator_returns_is_checked() -> None:
-    def wrong() -> Asking:
-        return (yield)
-
-    harness = Harness(FromGenerator(wrong, push=True))
-    with pytest.raises(StageReturnError, match=r"the generator returned bytes\. .*: return items, rest"):
-        harness.receive(b"x")
-
-
-def test_a_pushed_generator_may_return_nothing() -> None:
-    def none() -> Asking:
-        yield
-
-    assert [] == Harness(FromGenerator(none, push=True)).receive(b"x")
-
-
 def test_one_that_takes_nothing_does_not_repeat_for_ever() -> None:
     def nothing() -> Asking:
         yield from ()
@@ -540,14 +418,8 @@ def test_one_that_takes_nothing_does_not_repeat_for_ever() -> None:
 def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(TypeError, match="must be a generator, or a function that makes one; it is None"):
         FromGenerator(lambda: None)  # type: ignore[arg-type, return-value]
-    with pytest.raises(TypeError, match="must be a generator"):
-        FromGenerator([b"x"])  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"to repeat it needs the function, .* FromGenerator\(read_message,"):
         FromGenerator(frame(), repeat=True)
-    begun = frames()
-    next(begun)
-    with pytest.raises(ValueError, match="was begun already"):
-        FromGenerator(begun)
     with pytest.raises(ValueError, match="then='stop'"):
         FromGenerator(frames, then="stop")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="max_bytes=0"):
@@ -561,16 +433,8 @@ def test_closing_lets_the_generator_clean_up() -> None:
         try:
             yield
         finally:
-            closed.append("generator")
+            closed.append(True)
 
-    @protocol
-    def ohneio_cleans() -> Asking:
-        try:
-            yield from ohneio.read(1)
-        finally:
-            closed.append("ohneio")
-
-    for stage in (FromGenerator(cleans), FromGenerator(cleans, push=True), FromGenerator(ohneio_cleans)):
-        with Harness(stage):
-            pass
-    assert ["generator", "generator", "ohneio"] == closed
+    with Harness(FromGenerator(cleans)):
+        pass
+    assert [True] == closed
