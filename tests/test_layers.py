@@ -132,6 +132,25 @@ def test_core_imports_only_what_is_below(path: Path) -> None:
                 assert module in below, f"line {found.line}: {path.stem} may import {below}"
 
 
+# Files of `pipeline` whose tests stand in another file's: parts of it, or what shows only where it is used.
+TESTED_IN = {
+    "_news": "test_driver",
+    "_stock": "test_stats",
+    "_streamgroup": "test_streams",
+    "_streamwriter": "test_streams",
+    "_substream": "test_streams",
+    "_wiring": "test_slot",
+}
+
+
+@pytest.mark.parametrize("path", [path for path in PIPELINE_FILES if path.stem != "__init__"], ids=relative)
+def test_core_has_its_tests_where_they_are_looked_for(path: Path) -> None:
+    """Of `stages` this and more is shown in tests/stages/test_own_coverage.py."""
+    own = f"test_{path.stem.removeprefix('_')}"
+    assert (ROOT / f"tests/pipeline/{TESTED_IN.get(path.stem, own)}.py").is_file()
+    assert path.stem not in TESTED_IN or not (ROOT / f"tests/pipeline/{own}.py").exists()
+
+
 def test_layers_exist() -> None:
     """The table names no module that is gone."""
     assert set(LAYERS) <= {path.stem for path in PIPELINE_FILES}

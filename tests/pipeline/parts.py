@@ -222,3 +222,45 @@ async def cancelled_at(step: int, act: Callable[[], Awaitable[Any]]) -> bool:
         finally:
             trio.lowlevel.remove_instrument(instrument)
     return scope.cancelled_caught
+
+
+class Twice(Outbound[bytes, bytes]):
+    """Two for each, so that the short way is left."""
+
+    keeps_outbound_state = False
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item] * 2
+
+
+class Odd(Outbound[bytes, bytes]):
+    """Twice what begins with "2", nothing for what begins with "0"; refuses "bad"."""
+
+    keeps_outbound_state = False
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        if item == b"bad":
+            raise ValueError("bad item")
+        return [item] * (item[0] - 48 if item[:1] in (b"0", b"2") else 1)
+
+
+class Turns:
+    """How often other tasks had their turn."""
+
+    count = 0
+
+
+@asynccontextmanager
+async def turns_of_others() -> AsyncIterator[Turns]:
+    """Count how often another task runs while the block does."""
+    turns = Turns()
+
+    async def run() -> None:
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns.count += 1
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(run)
+        yield turns
+        nursery.cancel_scope.cancel()

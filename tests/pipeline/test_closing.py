@@ -289,25 +289,6 @@ async def test_unread_input_does_not_destroy_the_last_reply_over_tls() -> None:
         await far.aclose()
 
 
-async def test_a_second_aclose_does_nothing() -> None:
-    """Closing is idempotent, one after the other and at the same time."""
-    transport, stage = Recorder(), Closing()
-    pipeline = Pipeline(transport, stage)
-    async with pipeline, trio.open_nursery() as nursery:
-        nursery.start_soon(pipeline.aclose)
-        nursery.start_soon(pipeline.aclose)
-
-    assert (1, 1) == (stage.finished, stage.closed)
-
-
-async def test_a_pipeline_that_was_never_entered_is_closed() -> None:
-    """Stages did not start, so they do not finish; they are closed, and so is the transport."""
-    transport, stage = Recorder(), Closing()
-    await Pipeline(transport, stage).aclose()
-
-    assert ([], 0, 1, 1) == (transport.writes, stage.finished, stage.closed, transport.closed)
-
-
 @pytest.mark.parametrize("ends", [1, 2])
 async def test_a_cancelled_aclose_still_closes(ends: int) -> None:
     """At once, and without finishing."""
@@ -336,15 +317,6 @@ async def test_every_stage_is_closed_even_when_one_raises() -> None:
     assert [1, 1, 1] == [stage.closed for stage in stages]
     assert 1 == transport.closed
     assert any("OSError('three')" in note for note in info.value.__notes__)
-
-
-async def test_an_error_of_the_block_keeps_errors_of_closing_as_notes() -> None:
-    """The block's own error stays the one that is raised."""
-    with pytest.raises(KeyError) as info:
-        async with Pipeline(Recorder(), Closing(ValueError("in close"))):
-            raise KeyError
-
-    assert any("ValueError('in close')" in note for note in info.value.__notes__)
 
 
 class _BadEnd(Recorder):
@@ -491,47 +463,6 @@ async def test_a_peer_that_does_not_close_holds_closing_up_for_its_time_only() -
             await pipeline.send(b"x")
         assert 0.05 <= trio.current_time() - began < 0.4
         assert b"x" == await read_all(far)
-
-
-class _Start(Inbound[bytes, bytes]):
-    """Does what it is told when it starts; is never ready."""
-
-    ready = False
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.closed = 0
-
-    async def start(self) -> list[bytes]:
-        if self.error is not None:
-            raise self.error
-        return []
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        return [item]
-
-    def close(self) -> None:
-        self.closed += 1
-
-
-async def test_entering_that_fails_closes_stages_and_transport() -> None:
-    """The stage's error is raised, and nothing is left open."""
-    transport, stage = Recorder(), _Start(ValueError("no start"))
-    with pytest.raises(ValueError, match="no start"):
-        async with Pipeline(transport, stage):
-            raise AssertionError("unreachable")
-
-    assert (1, 1) == (stage.closed, transport.closed)
-
-
-async def test_entering_that_is_cancelled_closes_stages_and_transport() -> None:
-    """At once, and nothing is left open."""
-    transport, stage = Recorder(), _Start()
-    with trio.move_on_after(1):
-        async with Pipeline(transport, stage):
-            raise AssertionError("unreachable")
-
-    assert (1, 1, 1) == (stage.closed, transport.closed, trio.current_time())
 
 
 async def test_a_finish_that_waits_too_long_is_told() -> None:

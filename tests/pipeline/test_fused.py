@@ -17,7 +17,7 @@ from pipeline._fused import MAX_BYTES, NONE_CAME, Direct, Left
 from stages import Filter, JSONCodec, LineFramer, Map, Tap
 
 from .engines import received, running, taken, written
-from .parts import Waits, tcp_pair
+from .parts import Waits, tcp_pair, turns_of_others
 from .wires import clog
 
 # ---- the reference: ten lines that say what a chain of stages does
@@ -551,21 +551,11 @@ async def test_a_first_stage_that_fails_on_what_was_read_breaks_inbound() -> Non
 @pytest.mark.real_time
 async def test_merged_sends_go_out_at_64_kib_and_pass_through_the_scheduler() -> None:
     """A send that only buffers need not, each time; after a thousand it does."""
-    turns = 0
-
-    async def count() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await trio.lowlevel.checkpoint()
-
     async with tcp_pair() as (near, far), Pipeline(near, LineFramer(100_000), merge_writes=True) as pipeline:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(count)
+        async with turns_of_others() as turns:
             for _ in range(4500):
                 await pipeline.send(b"x")
-            nursery.cancel_scope.cancel()
-        assert 2 <= turns <= 10
+        assert 2 <= turns.count <= 10
         await pipeline.send(b"y" * 65536)
         assert len(await far.receive_some(10_000)) > 5000  # nobody had to flush
         await far.aclose()

@@ -1,4 +1,4 @@
-"""What a pipeline gives over a socket, where reads go the short way: in batches, and through stages that wait."""
+"""Receiving: one by one, in loops and in batches, and what each leaves when it fails or is cancelled."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
-from pipeline import Inbound, Pipeline
-from stages import LineFramer, Map
-from tests.pipeline.parts import tcp_pair
+from pipeline import Inbound, IncompleteFrameError, Pipeline, inbound
+from stages import LineFramer, Map, Tap
+from tests.pipeline.parts import Answers, Lines, Split, Waits, cancelled_at, tcp_pair
 from tests.pipeline.test_fused_waits import Sometimes, ten_seconds
+from tests.pipeline.wires import Recording
 
 
 class Async(Inbound[bytes, bytes]):
@@ -104,3 +106,160 @@ async def test_batches_of_a_chain_that_is_to_be_polled() -> None:
 
     async with sent(b"a\nb\nc\n", LineFramer() | Polled()) as pipeline:
         assert [b"a", b"b", b"c"] == [line async for batch in pipeline.batches() for line in batch]
+
+
+# ---- over any stream
+
+
+async def test_items_come_in_order_and_the_end_for_ever() -> None:
+    """Items of several reads are received, then EndOfChannel each time."""
+    async with Pipeline(Recording(b"a\nb", b"c\n"), Lines()) as pipeline:
+        assert [b"a", b"bc"] == [await pipeline.receive(), await pipeline.receive()]
+        for _ in range(3):
+            with pytest.raises(trio.EndOfChannel):
+                await pipeline.receive()
+
+
+async def test_two_tasks_that_receive() -> None:
+    """The second receive raises BusyResourceError, also under `async for`; the first is not disturbed."""
+    here, there = trio.testing.memory_stream_pair()
+    async with Pipeline(here, Lines()) as pipeline, trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def first() -> None:
+            assert b"x" == await pipeline.receive()
+
+        await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.BusyResourceError, match="another task is receiving"):
+            await pipeline.receive()
+        with pytest.raises(trio.BusyResourceError):
+            await anext(pipeline)
+        await there.send_all(b"x\n")
+
+
+async def test_receive_is_a_checkpoint_each_time() -> None:
+    """Whether an item was there or had to be read, receive passes through the scheduler; so does send."""
+    async with Pipeline(Recording(b"a\nb\nc\n", b"d\n"), Lines()) as pipeline:
+        for _ in range(4):
+            with trio.testing.assert_checkpoints():
+                await pipeline.receive()
+        with trio.testing.assert_checkpoints():
+            await pipeline.send(b"x")
+        with trio.testing.assert_checkpoints():
+            await pipeline.send_many([])
+        with trio.testing.assert_checkpoints():
+            await pipeline.flush()
+        with trio.testing.assert_checkpoints():
+            await pipeline.send_eof()
+        with trio.testing.assert_checkpoints():
+            await pipeline.aclose()
+
+
+@pytest.mark.parametrize(("size", "at_most"), [(1, 1000), (100_000, 12)])
+async def test_a_loop_over_items_notices_cancellation_soon(size: int, at_most: int) -> None:
+    """`async for` yields once per 1,000 items and once per MiB, however much one read became."""
+    expand = inbound(lambda item: (b"x" * size for _ in range(10**9)))
+    seen = 0
+    async with Pipeline(Recording(b"go"), expand) as pipeline:
+        with trio.CancelScope() as scope:
+            async for _ in pipeline:
+                seen += 1
+                if seen == 1500:
+                    scope.cancel()
+                if size > 1 and seen == 50:
+                    scope.cancel()
+    assert seen <= (1500 if size == 1 else 50) + at_most
+
+
+async def test_batches_are_what_one_read_became() -> None:
+    """Each list holds the items of one read; it is never empty."""
+    async with Pipeline(Recording(b"a\nb\nc", b"d", b"e\nf\n"), Lines()) as pipeline:
+        assert [[b"a", b"b"], [b"cde", b"f"]] == [batch async for batch in pipeline.batches()]
+
+
+async def test_a_batch_is_bounded() -> None:
+    """A batch ends after 1,000 items, and after a MiB."""
+    many = inbound(lambda item: (b"x" for _ in range(2500)))
+    async with Pipeline(Recording(b"go"), many) as pipeline:
+        sizes = [len(batch) async for batch in pipeline.batches()]
+    assert 2500 == sum(sizes)
+    assert max(sizes) <= 1000
+
+    large = inbound(lambda item: (b"x" * 65536 for _ in range(40)))
+    async with Pipeline(Recording(b"go"), large) as pipeline:
+        sizes = [len(batch) async for batch in pipeline.batches()]
+    assert 40 == sum(sizes)
+    assert max(sizes) <= 17
+
+
+async def test_an_error_behind_items_of_a_batch_comes_after_them() -> None:
+    """The items before the failing one are a batch; then the error is raised as itself, then BrokenResourceError."""
+    async with Pipeline(Recording(b"a\nb\nboom\nc\n"), Lines() | Answers()) as pipeline:
+        batches = pipeline.batches()
+        assert [b"a", b"b"] == await anext(batches)
+        with pytest.raises(ValueError, match="boom"):
+            await anext(batches)
+        with pytest.raises(trio.BrokenResourceError):
+            await anext(batches)
+
+
+async def test_what_nobody_asked_for_has_not_passed_the_taps() -> None:
+    """Depth first: a tap behind the framer sees an item when it is received, not before."""
+    seen: list[bytes] = []
+    tap = Tap(lambda direction, item: seen.append(item))
+    async with Pipeline(Recording(b"a\nb\nc\n"), Lines() | tap) as pipeline:
+        await pipeline.receive()
+        assert [b"a"] == seen
+        await anext(pipeline)
+        assert [b"a", b"b"] == seen
+
+
+async def test_bytes_left_in_a_framer_at_the_end() -> None:
+    """The error carries them, and inbound is broken from then on."""
+
+    class Strict(Split):
+        async def finish(self) -> list[bytes]:
+            raise IncompleteFrameError(f"{len(self.tail)} bytes into a line", leftover=self.tail)
+
+    async with Pipeline(Recording(b"a\nbc"), Strict()) as pipeline:
+        assert b"a" == await pipeline.receive()
+        with pytest.raises(IncompleteFrameError, match="2 bytes into a line") as caught:
+            await pipeline.receive()
+        assert b"bc" == caught.value.leftover
+        with pytest.raises(trio.BrokenResourceError):
+            await pipeline.receive()
+
+
+@pytest.mark.parametrize("step", range(1, 30))
+async def test_a_receive_cancelled_anywhere_loses_and_doubles_nothing(step: int) -> None:
+    """Items that really waiting stages were busy with are offered again."""
+    here, there = trio.testing.memory_stream_pair()
+    got: list[bytes] = []
+    async with Pipeline(here, Lines() | Waits() | Waits()) as pipeline, trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def peer() -> None:
+            for data in (b"a\nb", b"\n", b"c\nd\n"):
+                await there.send_all(data)
+                await trio.sleep(1)
+            await there.send_eof()
+
+        async def receive() -> None:
+            async for item in pipeline:
+                got.append(item)
+
+        await cancelled_at(step, receive)
+        await receive()
+    assert [b"a", b"b", b"c", b"d"] == got
+
+
+async def test_a_receive_cancelled_at_every_wait() -> None:
+    """Cancelled again and again at the first wait that is not over at once, every item still comes once."""
+    here, there = trio.testing.memory_stream_pair()
+    got: list[bytes] = []
+    async with Pipeline(here, Lines() | Waits(3)) as pipeline:
+        await there.send_all(b"a\nb\nc\n")
+        for seconds in (1, 2, 4) * 3:
+            with trio.move_on_after(seconds):
+                got.append(await pipeline.receive())
+    assert [b"a", b"b", b"c"] == got

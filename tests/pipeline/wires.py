@@ -91,6 +91,34 @@ class Clogged(Recorder):
         await trio.sleep_forever()
 
 
+class Recording(trio.abc.HalfCloseableStream):
+    """Keeps each write apart; what is read comes from a list."""
+
+    def __init__(self, *chunks: bytes) -> None:
+        self.chunks = list(chunks)
+        self.writes: list[bytes] = []
+        self.gate = trio.Event()
+        self.gate.set()
+
+    async def send_all(self, data: Any) -> None:
+        await trio.lowlevel.checkpoint()
+        await self.gate.wait()
+        self.writes.append(bytes(data))
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self.chunks.pop(0) if self.chunks else b""
+
+    async def send_eof(self) -> None:
+        self.writes.append(b"<eof>")
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
 async def tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
     """Two ends of a TCP connection on the loopback."""
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
@@ -146,6 +174,14 @@ def small_buffers(*streams: trio.SocketStream) -> None:
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     """What comes until the end."""
     return b"".join([bytes(piece) async for piece in stream])
+
+
+async def all_of(stream: trio.abc.ReceiveStream, size: int) -> bytes:
+    """The next so many bytes, and what came with them."""
+    data = bytearray()
+    while len(data) < size:
+        data += await stream.receive_some()
+    return bytes(data)
 
 
 @asynccontextmanager
