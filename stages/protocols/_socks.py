@@ -1,19 +1,21 @@
 """`SOCKS`: the proxy protocol SOCKS 4, 4a and 5 by siosocks, as client or server.
 
-Here are the stage and its halves; what goes on in a handshake is in `_socks_handshake.py`.
+Here is how one is made, and what is checked before; `_socks_halves.py` has its halves, `_socks_handshake.py` what goes
+on in a handshake.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection
 from typing import Any, Final, Generic, Literal, overload
 
 from typing_extensions import TypeVar
 
-from pipeline import END, Duplex, Inbound, Outbound, Reply, Result, StageTimeoutError
+from pipeline import Duplex
 
 from .._arguments import check_choice
-from .._bytes import BytesLike, as_bytes
+from .._bytes import BytesLike
+from ._socks_halves import ClientInbound, ClientOutbound, ServerInbound, ServerOutbound
 from ._socks_handshake import ClientHandshake, ServerHandshake, SOCKSError, SOCKSReply, SOCKSRequest, siosocks_protocol
 
 __all__ = ["SOCKS", "SOCKSError", "SOCKSReply", "SOCKSRequest"]
@@ -101,13 +103,13 @@ class SOCKS(Duplex[BytesLike, A, B, bytes], Generic[A, B]):
                     f"SOCKS('client', versions={versions!r}): a server says that; a client, version=4 or 5"
                 )
             client = _client(_checked_place(host, port), version, username, password)
-            super().__init__(_Inbound(client, handshake_seconds), _Outbound(client))
+            super().__init__(ClientInbound(client, handshake_seconds), ClientOutbound(client))
         else:
             if (host, port, version) != (None, None, 5):
                 given = f"host={host!r}, port={port!r}, version={version!r}"
                 raise ValueError(f"SOCKS('server', {given}): a client says that: {_SERVER}, or with versions=[5]")
             server = _server(versions, username, password)
-            super().__init__(_ServerInbound(server, handshake_seconds), _ServerOutbound(server))
+            super().__init__(ServerInbound(server, handshake_seconds), ServerOutbound(server))
 
 
 def _client(where: tuple[str, int], version: int, username: str | None, password: str | None) -> ClientHandshake:
@@ -124,176 +126,6 @@ def _server(versions: Collection[int] | None, username: str | None, password: st
     accepted = _checked_versions(versions, username)
     steps = siosocks_protocol().SocksServer(allowed_versions=accepted, username=username, password=password)
     return ServerHandshake(steps, authenticates=username is not None)
-
-
-# ---- the halves
-
-
-class _Inbound(Inbound[BytesLike, Any]):
-    """The inbound half of a client."""
-
-    name = "SOCKS.inbound"
-
-    def __init__(self, handshake: Any, seconds: float | None) -> None:
-        self._handshake, self._seconds = handshake, seconds
-        self._due: float | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether what is sent reaches the other end."""
-        return bool(self._handshake.over)
-
-    @property
-    def holds(self) -> int:
-        """Bytes of an unfinished handshake, or behind one."""
-        held: int = self._handshake.holds
-        return held
-
-    @property
-    def deadline(self) -> float | None:
-        """When the peer's part of the handshake is to be over."""
-        waits = self._handshake.wants == "read" and self._handshake.failure is None
-        return self._due if waits else None
-
-    async def start(self) -> Result[Any]:
-        """Begin."""
-        if self._seconds is not None:
-            self._due = self.now() + self._seconds
-        return self._replies()
-
-    async def on_timer(self, now: float, /) -> Result[Any]:
-        """Fail: it took too long."""
-        self._handshake.failure = StageTimeoutError(
-            f"SOCKS: the {self._handshake.peer} has not done its part of the handshake after {self._seconds:g} "
-            f"seconds. Raise handshake_seconds if it is right to be so slow"
-        )
-        raise self._handshake.failure
-
-    def process_sync(self, data: BytesLike, /) -> Result[Any]:
-        """Go on with the handshake; behind it, give the bytes."""
-        if type(data) is not bytes:
-            data = as_bytes("SOCKS", data)
-        if self._handshake.over:
-            return [data]
-        self._handshake.check()
-        if not data:
-            return ()
-        try:
-            self._handshake.feed(data)
-        except SOCKSError as error:
-            return self._failing(error)
-        return [*self._replies(), *self._news()]
-
-    async def finish(self) -> Result[Any]:
-        """End of the stream: not inside the handshake."""
-        handshake = self._handshake
-        handshake.check()
-        if handshake.over or handshake.ended or not handshake.begun:
-            return ()
-        raise handshake.fail(None)
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[bytes] | None:
-        """Give back what came behind the handshake; a part of one cannot be."""
-        outputs = list(outputs)
-        if self._handshake.over:
-            return [*outputs, *self._handshake.take_rest()]
-        return None if outputs or self._handshake.begun else []
-
-    def close(self) -> None:
-        """Let go of siosocks."""
-        self._handshake.close()
-
-    def _news(self) -> list[Any]:
-        rest: list[Any] = self._handshake.take_rest() if self._handshake.over else []
-        return rest
-
-    def _replies(self) -> list[Any]:
-        written = self._handshake.take_written()
-        return [Reply(written)] if written else []
-
-    def _failing(self, error: SOCKSError) -> Iterator[Any]:
-        yield from self._replies()
-        raise error
-
-
-class _ServerInbound(_Inbound):
-    """The inbound half of a server."""
-
-    name = "SOCKS.inbound"
-    _gave_end = False
-
-    @property
-    def ready(self) -> bool:
-        """Whether what is sent may come: it is the answer that the peer waits for."""
-        return True
-
-    @property
-    def wants_input(self) -> bool:
-        """Not between the question and its answer."""
-        return not self._handshake.asks
-
-    def poll(self) -> Result[Any]:
-        """Behind the answer, give what came already, or the end."""
-        if self._handshake.ended and not self._gave_end:
-            self._gave_end = True
-            return [END]
-        return super()._news()
-
-    def _news(self) -> list[Any]:
-        return [self._handshake.request()] if self._handshake.asks else super()._news()
-
-
-class _Outbound(Outbound[Any, bytes]):
-    """The outbound half of a client."""
-
-    name = "SOCKS.outbound"
-    holds = 0
-    keeps_outbound_state = False
-
-    def __init__(self, handshake: Any) -> None:
-        self._handshake = handshake
-
-    def process_sync(self, data: BytesLike, /) -> Result[bytes]:
-        """Let the bytes pass."""
-        self._handshake.check()
-        if not self._handshake.over:
-            raise SOCKSError("SOCKS: nothing can be sent before the handshake is over")
-        return [data if type(data) is bytes else as_bytes("SOCKS", data)]
-
-
-class _ServerOutbound(_Outbound):
-    """The outbound half of a server: the answer, then bytes."""
-
-    name = "SOCKS.outbound"
-    keeps_outbound_state = True
-
-    def process_sync(self, item: BytesLike | SOCKSReply, /) -> Result[Any]:
-        """Answer, or let the bytes pass."""
-        if self._handshake.over:
-            return super().process_sync(_bytes_only(item))
-        if not isinstance(item, SOCKSReply):
-            raise TypeError(
-                f"SOCKS sends the answer first, and not {type(item).__name__}: SOCKSReply.GRANTED, or why not, such as "
-                f"SOCKSReply.HOST_UNREACHABLE"
-            )
-        self._handshake.check()
-        if not self._handshake.asks:
-            raise SOCKSError("SOCKS: the client has not asked yet: receive the SOCKSRequest first")
-        return self._answer(item)
-
-    async def finish(self) -> Result[Any]:
-        """End: who does not answer refuses."""
-        return self._answer(SOCKSReply.FAILURE) if self._handshake.asks else ()
-
-    def _answer(self, reply: SOCKSReply) -> list[Any]:
-        self._handshake.answer(reply)
-        return [self._handshake.take_written(), *([END] if self._handshake.ended else [])]
-
-
-def _bytes_only(item: Any) -> BytesLike:
-    if isinstance(item, SOCKSReply):
-        raise SOCKSError(f"SOCKS: {item} was said already; from here on bytes pass")
-    return as_bytes("SOCKS", item)
 
 
 # ---- arguments
