@@ -86,6 +86,7 @@ class Flow(Stock):
             if self.arrived:
                 return self._take_arrived()
             if self.ended:
+                self.stirred = False
                 return END
             slot = self.slots[self._top] if self.slots else None
             if slot is None or slot.results is None or (self.hold_mine and slot.mine):

@@ -268,6 +268,7 @@ class Outgoing(Generic[ClientOut]):
             self._send_error = self.outbound_error
         self.sending = self._held_back = False
         self._outbound.break_off(self.outbound_error)
+        self._outbound.stirred = False  # nothing is to be done there any more
 
     def end_outbound(self) -> None:
         """End outbound, unless that was done."""

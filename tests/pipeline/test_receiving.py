@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Inbound, IncompleteFrameError, Pipeline, inbound
+from pipeline import Inbound, IncompleteFrameError, Outbound, Pipeline, inbound
 from stages import LineFramer, Map, Tap
 from tests.pipeline.parts import Answers, Lines, Split, Waits, cancelled_at, tcp_pair
 from tests.pipeline.test_fused_waits import Sometimes, ten_seconds
@@ -24,6 +24,14 @@ class Async(Inbound[bytes, bytes]):
         if not line:
             await trio.sleep(1)
         return [line.upper()]
+
+
+class Breaking(Outbound[bytes, bytes]):
+    """Fails in the middle of what it gives, so that outbound breaks."""
+
+    def process_sync(self, line: bytes, /) -> Iterator[bytes]:
+        yield line
+        raise ValueError("said enough")
 
 
 @asynccontextmanager
@@ -106,6 +114,21 @@ async def test_batches_of_a_chain_that_is_to_be_polled() -> None:
 
     async with sent(b"a\nb\nc\n", LineFramer() | Polled()) as pipeline:
         assert [b"a", b"b", b"c"] == [line async for batch in pipeline.batches() for line in batch]
+
+
+@pytest.mark.parametrize("over", ["ended", "broken"])
+async def test_batches_when_outbound_is_over(over: str) -> None:
+    """They are what one read became, as before: nothing is to be done outbound any more."""
+    near, far = trio.testing.memory_stream_pair()
+    async with Pipeline(near, Map(outbound=bytes.upper) | Breaking() | LineFramer()) as pipeline:
+        if over == "ended":
+            await pipeline.send_eof()
+        else:
+            with pytest.raises(ValueError, match="said enough"):
+                await pipeline.send(b"a")
+        await far.send_all(b"a\nb\nc\n")
+        assert [b"a", b"b", b"c"] == await anext(pipeline.batches())
+        await far.aclose()
 
 
 # ---- over any stream
