@@ -22,6 +22,8 @@ _CONTINUATION: Final = int(Opcode.CONTINUATION)  # a number: an enumeration is a
 _CONTROL: Final = int(Opcode.CLOSE)
 _TAIL: Final = b"\x00\x00\xff\xff"
 """What the sender of a compressed message left out at its end."""
+_BEHIND_END: Final = (_TAIL, b"\0" + _TAIL)
+"""What may come in a message behind the end of its compressed bytes: nothing, or an empty block (RFC 7692, 7.2.3.4)."""
 
 
 class Frames:
@@ -160,9 +162,14 @@ class Deflate(PerMessageDeflate):
         except zlib.error as error:
             return self._complain(CloseReason.INVALID_FRAME_PAYLOAD_DATA, str(error))
         self.size += len(out)
-        if len(out) < room:
-            return out
-        return self._complain(CloseReason.MESSAGE_TOO_BIG, _too_big(self.size, self._max_bytes))
+        if len(out) >= room:
+            return self._complain(CloseReason.MESSAGE_TOO_BIG, _too_big(self.size, self._max_bytes))
+        behind = self._inflater.unused_data
+        if behind and not any(each.startswith(behind) for each in _BEHIND_END):  # zlib would keep all that comes
+            return self._complain(
+                CloseReason.INVALID_FRAME_PAYLOAD_DATA, "there is more behind the end of what was compressed"
+            )
+        return out
 
     def _end_inflating(self, proto: FrameDecoder | FrameProtocol) -> bytes | CloseReason:
         data = self._inflate(proto, _TAIL)

@@ -35,6 +35,9 @@ from tests.stages.protocols.websocket_wire import (
     wire_error,
 )
 
+FINAL = bytes.fromhex("f348cdc9c9070000")
+"""A whole stream of compressed bytes, and an empty block behind it: "Hello"."""
+
 # ---- limits
 
 
@@ -126,8 +129,16 @@ def test_nobody_compresses_unasked() -> None:
 def test_a_compressed_stream_may_end_with_a_message() -> None:
     """RFC 7692, 7.2.3.4: a final block; the next message begins another stream."""
     harness = server(ASKED + DEFLATE % b"", deflate=True)
-    final = bytes.fromhex("f348cdc9c9070000")
-    assert [TextMessage(data="Hello")] * 2 == harness.receive(frame(1, final, rsv=4) * 2)
+    for final in (FINAL, FINAL[:-1]):
+        assert [TextMessage(data="Hello")] * 2 == harness.receive(frame(1, final, rsv=4) * 2)
+
+
+def test_what_follows_the_end_of_a_compressed_stream_takes_no_memory() -> None:
+    """Its size is not known when its header is, and nothing comes of it that could be counted."""
+    harness = server(ASKED + DEFLATE % b"", deflate=True)
+    announced = b"\xc1\xff" + (1 << 40).to_bytes(8, "big") + bytes(4)
+    error = wire_error(harness, announced + FINAL + b"x")
+    assert "there is more behind the end of what was compressed" in str(error)
 
 
 @pytest.mark.parametrize(
@@ -137,6 +148,8 @@ def test_a_compressed_stream_may_end_with_a_message() -> None:
         (frame(1, b"\x04", rsv=4), 1007, "invalid code lengths"),
         (frame(9, rsv=4), 1002, "frame 0x9 is marked as compressed"),
         (frame(1, compressed(b"x"), fin=False, rsv=4) + frame(0, rsv=4), 1002, "frame 0x0 is marked as compressed"),
+        (frame(1, FINAL + b"x", rsv=4), 1007, "there is more behind the end of what was compressed"),
+        (frame(1, FINAL, fin=False, rsv=4) + frame(0, b"\0"), 1007, "there is more behind the end"),
     ],
 )
 def test_what_is_compressed_wrongly_is_told(wire: bytes, code: int, reason: str) -> None:
