@@ -8,6 +8,7 @@ follows an upgrade.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
 from itertools import chain
@@ -26,6 +27,7 @@ __all__ = ["HTTP1"]
 _DEFAULT_BYTES: Final = 16384
 _MOST_AT_ONCE: Final = 64
 """So many events are made before the first of them is asked for."""
+_NO_REASON: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
 _REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 
@@ -56,6 +58,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         h11.LocalProtocolError: the event cannot be sent now; nothing was written, and nothing can be sent any more. It
             is raised, too, when a server ends its direction inside a response.
         TypeError: what is sent is no event of h11; nothing was written, and others can be sent.
+        ValueError: a response's reason phrase has a line break in it; likewise.
         ImportError: h11 is not there.
 
     Attributes:
@@ -270,6 +273,11 @@ def _h11() -> Any:
 def _with_reason(event: Any) -> Any:
     """The same response with the reason phrase of its status: there are clients that take none for a failure."""
     if event.reason:
+        if _NO_REASON(event.reason):  # h11 looks at headers only
+            raise ValueError(
+                f"HTTP1: the reason {event.reason[:100]!r} has a line break or another control character in it, which "
+                f"could begin a header, or a second response"
+            )
         return event
     same = object.__new__(type(event))  # the constructor would check the headers once more
     put = object.__setattr__

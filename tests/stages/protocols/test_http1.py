@@ -125,6 +125,18 @@ def test_a_reason_that_was_given_is_kept() -> None:
     assert harness.send(head)[0].startswith(b"HTTP/1.1 200 Well done\r\n")
 
 
+@pytest.mark.parametrize("reason", [b"OK\r\nX-Evil: 1", b"OK\n", b"\0"])
+@pytest.mark.parametrize("kind", [h11.Response, h11.InformationalResponse])
+def test_a_reason_cannot_begin_a_header(kind: type[h11.Response], reason: bytes) -> None:
+    """h11 refuses such headers, and writes such reasons."""
+    harness = server()
+    harness.receive(HEAD % 1)
+    event = kind(status_code=200 if kind is h11.Response else 103, headers=[], reason=reason)
+    with pytest.raises(ValueError, match=r"HTTP1: the reason b'.*' has a line break or another control character"):
+        harness.send(event)
+    assert harness.send(*response())[0].startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 def test_an_early_answer_ends_no_request() -> None:
     """The rest of the request comes nevertheless, and then the next one."""
     harness = server()
