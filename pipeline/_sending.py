@@ -187,6 +187,8 @@ class Sending(Lifetime, trio.abc.SendChannel[Sent]):
             raise
         finally:
             self._driver.gathering = False
+        if self._driver.merge_writes and not self._driver.reading:
+            return False
         return await self._flush()
 
     async def _send_some(self, items: Iterator[Sent]) -> bool:

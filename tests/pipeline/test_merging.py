@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from pipeline import END, Pipeline, Result, outbound
-from tests.pipeline.parts import Join, Lines, Odd, Twice, tcp_pair, turns_of_others
+from tests.pipeline.parts import Join, Lines, Odd, Twice, WaitsOut, tcp_pair, turns_of_others
 from tests.pipeline.wires import Recording, all_of
 
 
@@ -120,8 +120,9 @@ async def test_many_merged_items_wait_until_somebody_would_wait() -> None:
     """Nothing is written before; with a receive that waits already, they go out at once."""
     async with tcp_pair() as (here, there):
         pipeline = Pipeline(here, Join(), merge_writes=True, close_seconds=0.05)
-        await pipeline.send_many([b"first"])  # it enters, and cannot know yet whether anybody waits
+        await pipeline.send_many([b"first"])  # it enters, too
         async with pipeline:
+            await pipeline.flush()
             await all_of(there, 6)
             await pipeline.send_many([b"a", b"b"])
             with trio.move_on_after(0.01) as nothing_came:
@@ -133,6 +134,20 @@ async def test_many_merged_items_wait_until_somebody_would_wait() -> None:
                 await pipeline.send_many([b"c"])
                 assert b"c\n" == await there.receive_some()
                 nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_many_merged_items_wait_on_any_transport(*, waits: bool) -> None:
+    """Where they cannot go the short way nothing is written earlier than where they can."""
+    chain = WaitsOut() | Join() if waits else Join()
+    stream = Recording()
+    async with Pipeline(stream, chain, merge_writes=True) as pipeline:
+        await pipeline.send_many([b"a", b"b"])
+        await pipeline.send_many([b"c"])
+        assert [] == stream.writes
+        with pytest.raises(trio.EndOfChannel):
+            await pipeline.receive()
+        assert [b"a\nb\nc\n"] == stream.writes
 
 
 @pytest.mark.real_time
