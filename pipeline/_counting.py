@@ -17,15 +17,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ._call import Waiting
 from ._slot import Slot, close_results
 from ._stage import END, Reply
 
+_RUNNING: Final[Any] = vars(Slot)["running"]
+
 
 class CountedSlot(Slot):
     """A slot that counts; none is made, a slot becomes one."""
+
+    __slots__ = ()  # so that it looks like a slot in memory; what follows is in the `__dict__` that each has room for
 
     clock: Callable[[], float]
     items_in: int
@@ -51,12 +55,12 @@ class CountedSlot(Slot):
     @property
     def running(self) -> Waiting | None:
         """The call that waits."""
-        waiting: Waiting | None = self.__dict__["running"]
+        waiting: Waiting | None = _RUNNING.__get__(self)
         return waiting
 
     @running.setter
     def running(self, waiting: Waiting | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
-        self.__dict__["running"] = waiting
+        _RUNNING.__set__(self, waiting)
         self.moved = self.clock()
         if waiting is not None:
             waiting._coroutine = CountedCall(self, waiting._coroutine)

@@ -27,6 +27,14 @@ class Slot:
         place: where in the chain it stands.
     """
 
+    __slots__ = (
+        *("__dict__", "stage", "place", "flow", "index", "next", "sync", "one", "code", "poll"),
+        *("may_wait", "watches", "polls", "timed", "starts", "finishes", "moody", "tracked", "generates", "has_sequel"),
+        *("plain", "plain_between_timers", "plain_but_waits", "gates", "wakes", "back", "fused", "prompt"),
+        *("inbox", "results", "op", "args", "listed", "aside", "timer_waits", "running", "failure", "due", "fresh"),
+        *("mine", "touched", "started"),
+    )
+
     flow: Flow
     index: int
     """Where in the flow it stands, 0 first."""
