@@ -195,6 +195,13 @@ def test_bytes_that_were_not_taken_are_given_back() -> None:
     assert [] == stage.inbound.unread(())
 
 
+def test_inside_the_handshake_nothing_is_given_back() -> None:
+    stage = server()
+    assert [] == stage.inbound.unread(())
+    assert () == tuple(stage.inbound.process_sync(b"\5"))
+    assert stage.inbound.unread(()) is None
+
+
 def test_work_is_linear() -> None:
     check_linear(granted, lambda n: [b"x"] * n, n=2000)
 
