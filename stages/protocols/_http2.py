@@ -3,12 +3,13 @@
 h2 reads and writes frames, compresses headers, and watches that both sides keep to the protocol (RFC 9113). What is
 added here is what each of its users has to add: to send no more than the windows have room for and the rest later, to
 give credit for what was taken and not for what came, to say GOAWAY, to go on after the peer's, and to refuse floods.
-`_http2_frames.py` has what is let in, `_http2_sending.py` the windows.
+`_http2_frames.py` has what is let in, `_http2_reading.py` what is made of it, `_http2_sending.py` and
+`_http2_credit.py` the windows, `_http2_opening.py` how many streams a client may open.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipeline import StreamRules
@@ -19,6 +20,8 @@ from ._http2_credit import DEFAULT_WINDOW, LARGEST_WINDOW, Credit
 from ._http2_frames import Frames
 from ._http2_headers import Headers
 from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
+from ._http2_opening import Opening
+from ._http2_reading import Reading
 from ._http2_sending import MAY_SEND, Sending, stream_closed
 from ._http2_streams import stream_rules
 from ._http2_upgrade import begin_client, begin_server
@@ -30,11 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTP2"]
 
-_ASSUMED_STREAMS: Final = 100
-"""How many streams a client opens before it knows how many it may; other clients do the same."""
 _NO_LIMIT: Final = (1 << 31) - 1
-_TABLE_BYTES: Final = 4096
-"""How much is remembered of the headers that were sent, however much the peer allows: h2 would search all of it."""
 
 
 class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
@@ -94,46 +93,31 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         max_control_frames: int = 1000,
     ) -> None:
         check_choice("HTTP2", "role", role, ("client", "server"))
-        check_size("HTTP2", "window_bytes", window_bytes, default=DEFAULT_WINDOW, least=DEFAULT_WINDOW)
-        if window_bytes > LARGEST_WINDOW:
-            raise ValueError(f"HTTP2(window_bytes={window_bytes}): no window is larger than {LARGEST_WINDOW} bytes")
-        check_size("HTTP2", "max_header_bytes", max_header_bytes, default=65536)
-        check_size("HTTP2", "max_streams", max_streams, default=100, unit="streams")
-        check_size("HTTP2", "max_resets", max_resets, default=1000, unit="streams")
-        check_size("HTTP2", "max_control_frames", max_control_frames, default=1000, unit="frames")
+        _check_limits(max_streams, window_bytes, max_header_bytes, max_resets, max_control_frames)
         self._h2 = library = h2_library()
-        self._client = role == "client"
-        self._max_streams, self._max_header_bytes = max_streams, max_header_bytes
-        self.connection = make_connection(library, max_streams, window_bytes, max_header_bytes, client=self._client)
+        self._client = client = role == "client"
+        self._max_header_bytes = max_header_bytes
+        self.connection = make_connection(library, max_streams, window_bytes, max_header_bytes, client=client)
         super().__init__()
         self.inbound.end_is_told = True
         self._frames = Frames(
             library.exceptions,
-            server=not self._client,
+            server=not client,
             now=self.inbound.now,
             max_header_bytes=max_header_bytes,
             max_resets=max_resets,
             max_control_frames=max_control_frames,
         )
-        self._headers = Headers(library, client=self._client)
+        self._headers = Headers(library, client=client)
         self._sending = Sending(self.connection, library.exceptions, self._frames.allow_updates)
         self._credit = Credit(self.connection, window_bytes)
+        self._opening = Opening(self.connection, library.exceptions, client=client)
+        self._reading = Reading(
+            library, self.connection, self._frames, self._credit, self._sending, self._opening, max_streams
+        )
         self._read = self.connection.receive_data
-        self._senders: dict[type, Any] = {
-            SendHeaders: self._send_headers,
-            SendData: self._sending.data,
-            SendReset: self._send_reset,
-            SendPing: lambda item: self.connection.ping(item.data),
-            SendGoAway: self._send_goaway,
-            SendCredit: lambda item: self._credit.give(item.stream_id, item.size),
-        }
-        self._readers = self._make_readers(library.events)
-        self._next_id = 1 if self._client else 2
-        self._settings_came = self._leaves = self._ended = False
-        self._left: Any = None  # the peer's GOAWAY
-        self._refused_id = 0  # the stream that was refused last
-        self._attached = False  # to `open_streams`
-        self._written = b""
+        self._senders = self._make_senders()
+        self._ended = False
         self.sending_ended = False
         self.upgrade_headers: list[tuple[str, str]] = []
         self._first: list[Any] = []
@@ -144,7 +128,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
     @property
     def ready(self) -> bool:
         """Whether nothing waits for a window, or `open_streams` looks after that."""
-        return self._attached or not self._sending.waits
+        return self._reading.attached or not self._sending.waits
 
     @property
     def stream_rules(self) -> StreamRules:
@@ -158,8 +142,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def new_stream_id(self) -> int:
         """Return the number of a client's next stream; send its `SendHeaders` before those of a later one."""
-        stream_id, self._next_id = self._next_id, self._next_id + 2
-        return stream_id
+        return self._opening.new_stream_id()
 
     # ---- in
 
@@ -178,13 +161,13 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         """Read, frame by frame: at once, but from the first frame with data on as it is asked for."""
         frames = self._frames
         frames.feed(data)
-        next_frame, read, readers = frames.next_frame, self._read, self._readers
+        next_frame, read, readers = frames.next_frame, self._read, self._reading.readers
         events: list[h2.events.Event] = []
         try:
             while (frame := next_frame()) is not None:
                 if frames.is_data:
                     return self._events(events, frame)
-                for event in self._read_goaway(frame) if frames.is_goaway else read(frame):
+                for event in self._reading.goaway(frame) if frames.is_goaway else read(frame):
                     reader = readers.get(type(event))
                     if reader is None:
                         events.append(event)
@@ -202,7 +185,8 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         unfinished = self._credit.unfinished
         if unfinished or self._frames.held:
             where = f"messages on streams {unfinished[:5]}" if unfinished else "a frame"
-            after = f"; it had said GOAWAY, error {self._left.error_code:d}" if self._left else ""
+            left = self._opening.goaway
+            after = f"; it had said GOAWAY, error {left.error_code:d}" if left else ""
             raise self._refused(
                 self._h2.exceptions.ProtocolError(f"HTTP2: the peer ended the connection inside {where}{after}")
             )
@@ -215,10 +199,10 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
     def _events(self, events: list[h2.events.Event], frame: Any) -> Iterator[h2.events.Event]:
         """Give these events, and those of this frame, and of the rest."""
         yield from events
-        frames, readers = self._frames, self._readers
+        frames, readers, goaway = self._frames, self._reading.readers, self._reading.goaway
         try:
             while frame is not None:
-                for event in self._read_goaway(frame) if frames.is_goaway else self._read(frame):
+                for event in goaway(frame) if frames.is_goaway else self._read(frame):
                     reader = readers.get(type(event))
                     if reader is None:
                         yield event
@@ -227,95 +211,6 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
                 frame = frames.next_frame()
         except Exception as error:
             raise self._refused(error) from error
-
-    def _make_readers(self, events: Any) -> dict[type, Any]:
-        """What is done with events before they are shown, or instead of it."""
-        return {
-            events.RequestReceived: self._read_request,
-            events.DataReceived: self._read_data,
-            events.StreamEnded: self._read_end,
-            events.StreamReset: self._read_reset,
-            events.WindowUpdated: self._read_window,
-            events.RemoteSettingsChanged: self._read_settings,
-            events.PingReceived: _nothing,
-            events.SettingsAcknowledged: _nothing,
-            events.PriorityUpdated: _nothing,
-            events.UnknownFrameReceived: _nothing,
-        }
-
-    def _read_request(self, event: Any) -> Iterable[Any]:
-        if self._leaves or self._is_one_too_many():
-            self._frames.count_reset()
-            self._refused_id = event.stream_id
-            self.connection.reset_stream(event.stream_id, self._h2.errors.ErrorCodes.REFUSED_STREAM)
-            return ()
-        if event.stream_ended is None:
-            self._credit.open(event.stream_id)
-        return (event,)
-
-    def _is_one_too_many(self) -> bool:
-        """Whether the stream that was just opened is; h2 looks at all that it remembers, so it is asked only then."""
-        connection, most = self.connection, self._max_streams
-        return len(connection.streams) > most and connection.open_inbound_streams > most
-
-    def _read_data(self, event: Any) -> Iterator[Any]:
-        """Nobody asks for what is behind it before it is taken."""
-        self._credit.came(event.flow_controlled_length)
-        try:
-            if event.data:
-                yield event
-        finally:
-            stream_id = event.stream_id
-            if not (self._attached and event.data):
-                self._credit.give(stream_id, self._credit.due(stream_id, event.flow_controlled_length))
-
-    def _read_end(self, event: Any) -> Iterable[Any]:
-        self._credit.close(event.stream_id)
-        return (event,) if event.stream_id != self._refused_id else ()
-
-    def _read_reset(self, event: Any) -> Iterable[Any]:
-        self._forget(event.stream_id)
-        if not event.remote_reset:  # the peer made h2 do it
-            self._frames.count_reset()
-        return (event,)
-
-    def _read_window(self, event: Any) -> Iterable[Any]:
-        return self._flush(event) if self._sending.waits else ()
-
-    def _read_settings(self, event: Any) -> Iterable[Any]:
-        self._settings_came = True
-        encoder = self.connection.encoder
-        encoder.header_table_size = min(encoder.header_table_size, _TABLE_BYTES)
-        shown = self._flush(event) if self._sending.waits else ()
-        return shown or ((event,) if self._attached else ())
-
-    def _read_goaway(self, frame: bytes | bytearray) -> list[Any]:
-        """To h2 a connection is over with the peer's GOAWAY; but the streams that are open go on (RFC 9113, 6.8)."""
-        connection, events = self.connection, self._h2.events
-        self._written += connection.data_to_send()  # h2 would forget it
-        state = connection.state_machine.state
-        shown: list[Any] = self._read(frame)
-        connection.state_machine.state = state
-        self._left = shown[-1]
-        refused, code = self._h2.errors.ErrorCodes.REFUSED_STREAM, self._left.last_stream_id
-        lost = [stream_id for stream_id in self._credit.unfinished if self._is_own(stream_id) and stream_id > code]
-        for stream_id in lost:
-            self._forget(stream_id)
-            shown.append(events.StreamReset(stream_id=stream_id, error_code=refused))
-        return shown
-
-    def _flush(self, event: Any) -> list[Any]:
-        """Send what waited. `open_streams` is told when any may send."""
-        freed = list(self._sending.flush())
-        return [event] if freed and self._attached else []
-
-    def _forget(self, stream_id: int) -> None:
-        """The stream is over, both ways."""
-        self._credit.close(stream_id)
-        self._sending.drop(stream_id)
-
-    def _is_own(self, stream_id: int) -> bool:
-        return bool(stream_id % 2) is self._client
 
     def _refused(self, failure: Exception) -> Any:
         """Nothing more can be read, nor sent."""
@@ -340,15 +235,22 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     def data_to_send(self) -> bytes:
         """Take what is to be written."""
-        data = self.connection.data_to_send()
-        if self._written:
-            data, self._written = self._written + data, b""
-        return data
+        return self._reading.take_written() + self.connection.data_to_send()
 
     def send_eof(self) -> None:
         """Say that this is the end, unless the peer has left."""
-        if not (self._leaves or self._ended or self.sending_ended):
+        if not (self._reading.leaves or self._ended or self.sending_ended):
             self._send_goaway(SendGoAway())
+
+    def _make_senders(self) -> dict[type, Callable[[Any], None]]:
+        return {
+            SendHeaders: self._send_headers,
+            SendData: self._sending.data,
+            SendReset: self._send_reset,
+            SendPing: lambda item: self.connection.ping(item.data),
+            SendGoAway: self._send_goaway,
+            SendCredit: lambda item: self._credit.give(item.stream_id, item.size),
+        }
 
     def _send_headers(self, item: SendHeaders) -> None:
         stream_id, connection = item.stream_id, self.connection
@@ -365,36 +267,13 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
             return
         if not self._client or stream_id <= connection.highest_outbound_stream_id:
             raise stream_closed(self._h2.exceptions, stream_id)
-        self._check_may_open()
+        self._opening.check()
         connection.send_headers(stream_id, self._headers.of(item, began=False), item.end_stream)
         self._credit.open(stream_id)
-        self._next_id = max(self._next_id, stream_id + 2)
-
-    def _check_may_open(self) -> None:
-        if self._left is not None:
-            raise self._h2.exceptions.TooManyStreamsError(
-                "HTTP2: the peer wants no more streams on this connection (GOAWAY); open another connection"
-            )
-        limit, opened = self._peer_limit, self._open_streams()
-        if opened >= limit:
-            raise self._h2.exceptions.TooManyStreamsError(
-                f"HTTP2: {opened} streams are open, and the peer allows {limit} at a time. Open another one when one "
-                f"has ended"
-            )
-
-    def _open_streams(self) -> int:
-        """How many a client has open; h2 looks at each of those it remembers, so it is asked only when it matters."""
-        connection = self.connection
-        remembered = len(connection.streams)
-        return connection.open_outbound_streams if remembered >= self._peer_limit else remembered
-
-    @property
-    def _peer_limit(self) -> int:
-        limit = self.connection.remote_settings.max_concurrent_streams
-        return limit if self._settings_came else min(limit, _ASSUMED_STREAMS)
+        self._opening.opened(stream_id)
 
     def _send_reset(self, item: SendReset) -> None:
-        self._forget(item.stream_id)
+        self._reading.forget(item.stream_id)
         stream = self.connection.streams.get(item.stream_id)
         if stream is not None and (stream.closed_by is None or not stream.closed):
             self.connection.reset_stream(item.stream_id, item.error_code)
@@ -405,19 +284,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         state = connection.state_machine.state
         connection.close_connection(item.error_code)
         connection.state_machine.state = state
-        self._leaves = True
-
-    # ---- with `open_streams`
-
-    def _attach(self, *, attached: bool) -> None:
-        self._attached = attached
-
-    def _may_send(self, stream_id: int, item: HTTP2Item) -> bool:
-        """Whether nothing of this stream waits; or whether it may be opened."""
-        if self._sending.has_rest(stream_id):
-            return False
-        opens = self._client and type(item) is SendHeaders and stream_id not in self.connection.streams
-        return not opens or self._left is not None or self._open_streams() < self._peer_limit
+        self._reading.leaves = True
 
     # ---- before all
 
@@ -427,7 +294,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         if self._client:
             self.upgrade_headers = begin_client(self.connection)
             self._credit.open(1)
-            self._next_id = 3
+            self._opening.opened(1)
         else:
             headers = begin_server(self.connection, upgrade)
             end = events.StreamEnded(stream_id=1)
@@ -439,5 +306,11 @@ def _then_raise(events: list[Any], error: Exception) -> Iterator[Any]:
     raise error
 
 
-def _nothing(event: object) -> tuple[()]:
-    return ()
+def _check_limits(streams: int, window_bytes: int, header_bytes: int, resets: int, control_frames: int) -> None:
+    check_size("HTTP2", "window_bytes", window_bytes, default=DEFAULT_WINDOW, least=DEFAULT_WINDOW)
+    if window_bytes > LARGEST_WINDOW:
+        raise ValueError(f"HTTP2(window_bytes={window_bytes}): no window is larger than {LARGEST_WINDOW} bytes")
+    check_size("HTTP2", "max_header_bytes", header_bytes, default=65536)
+    check_size("HTTP2", "max_streams", streams, default=100, unit="streams")
+    check_size("HTTP2", "max_resets", resets, default=1000, unit="streams")
+    check_size("HTTP2", "max_control_frames", control_frames, default=1000, unit="frames")
