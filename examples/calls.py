@@ -11,6 +11,7 @@ One JSON object a line: {"id": 1, "method": "square", "params": {"of": 3, "secon
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
@@ -140,5 +141,7 @@ if __name__ == "__main__":
                 trio.run(ask, arguments.port)
             case _:
                 trio.run(show)
+    except* OSError as errors:
+        sys.exit(f"{errors.exceptions[0]}")  # nobody is there, or somebody else is
     except* KeyboardInterrupt:
         print("closed")

@@ -9,6 +9,7 @@ It needs `pip install 'penstock[h11]'`.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -92,4 +93,7 @@ if __name__ == "__main__":
     parser.add_argument("url", help="the server, such as http://127.0.0.1:8080")
     parser.add_argument("targets", nargs="+", help="what to get, such as /index.md")
     arguments = parser.parse_args()
-    trio.run(main, arguments.url, arguments.targets)
+    try:
+        trio.run(main, arguments.url, arguments.targets)
+    except OSError as error:
+        sys.exit(f"{error}. Is the server running? python examples/static_http.py")

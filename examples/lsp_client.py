@@ -1,6 +1,6 @@
 """Ask a language server about a file: what it finds wrong, and what stands at a place.
 
-    python examples/lsp_client.py examples/calls.py --at 60:15
+    python examples/lsp_client.py examples/calls.py --at 55:21
     python examples/lsp_client.py main.rs --server rust-analyzer
 
 The server is a program, spoken to over its stdin and stdout; without --server it is python-lsp-server

@@ -15,6 +15,7 @@ All streams share one connection, and a slow one does not hold up the others. On
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 from itertools import count
 from typing import Any, TypeAlias
@@ -153,5 +154,7 @@ if __name__ == "__main__":
                 trio.run(ask, arguments.port)
             case _:
                 trio.run(show_both)
+    except* OSError as errors:
+        sys.exit(f"{errors.exceptions[0]}")  # nobody is there, or somebody else is
     except* KeyboardInterrupt:
         print("closed")

@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import dataclass
 from functools import partial
 
@@ -127,5 +128,7 @@ if __name__ == "__main__":
                 trio.run(send, arguments.port, arguments.messages)
             case _:
                 trio.run(show)
+    except* OSError as errors:
+        sys.exit(f"{errors.exceptions[0]}")  # nobody is there, or somebody else is
     except* KeyboardInterrupt:
         print("closed")

@@ -4,8 +4,8 @@
 
 Then, in another terminal, or with a browser:
 
-    curl -v http://127.0.0.1:8080/README.md
-    curl -I http://127.0.0.1:8080/
+    curl -v http://127.0.0.1:8080/index.md
+    curl -I http://127.0.0.1:8080/tutorial.md
 
 It needs `pip install 'penstock[h11]'`.
 """

@@ -5,8 +5,8 @@
 It makes a certificate for localhost with openssl, good for a day, unless it is given one. Then, in another terminal, or
 with a browser:
 
-    curl -vk https://localhost:8443/README.md
-    curl -vk --http1.1 https://localhost:8443/README.md
+    curl -vk https://localhost:8443/index.md
+    curl -vk --http1.1 https://localhost:8443/index.md
 
 On HTTP/2 many files are under way at once: each stream has a task of its own, and a slow one holds up no other.
 

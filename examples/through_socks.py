@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 import h11
 import trio
@@ -29,7 +29,7 @@ async def fetch(proxy: str, url: SplitResult, options: dict[str, Any]) -> None:
     """Get a resource, and write it to the standard output."""
     host, port = url.hostname or "", url.port or 80
     to_host, _, to_port = proxy.rpartition(":")
-    target = url.path or "/"
+    target = urlunsplit(("", "", url.path or "/", url.query, ""))
     request = h11.Request(method="GET", target=target, headers=[("Host", url.netloc)])
     async with await open_tcp_pipeline(to_host, int(to_port), make_chain(host, port, options)) as pipeline:
         await pipeline.send_many([request, h11.EndOfMessage()])

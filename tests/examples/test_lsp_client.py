@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -93,3 +94,12 @@ def test_python_lsp_server(looked_at: Path) -> None:
         "2 found",
     ] == lines[:3]
     assert "len(obj: Sized, /) -> int" in lines
+
+
+@pytest.mark.full
+def test_the_place_that_users_are_told_of_is_one_of_which_something_is_known() -> None:
+    said = (ROOT / PROGRAM).read_text("utf-8")
+    (path, place), *_ = re.findall(r"examples/lsp_client.py (examples/\S+) --at (\S+)", said)
+    done = run(PROGRAM, path, "--at", place)
+    assert ("", 0) == (done.stderr, done.returncode)
+    assert "nothing is known of that place" not in done.stdout
