@@ -68,3 +68,10 @@ def test_each_example_is_named() -> None:
     # `demo.py` is what `make demo` runs
     examples = {path.name for path in (ROOT / "examples").glob("*.py")} - {"demo.py"}
     assert examples == set(re.findall(r"\]\(examples/(\w+\.py)\)", README.read_text("utf-8")))
+
+
+def test_the_extras_of_the_examples_are_those_that_they_say_they_need() -> None:
+    (named,) = re.findall(r"`pip install '\.\[([\w,]+)\]'`", README.read_text("utf-8"))
+    programs = [path.read_text("utf-8") for path in (ROOT / "examples").glob("*.py")]
+    needed = re.findall(r"`pip install 'penstock\[([\w,]+)\]'`", "".join(programs))
+    assert sorted(set(",".join(needed).split(","))) == named.split(",")
