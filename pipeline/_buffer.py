@@ -7,11 +7,11 @@ earlier one, since they differ in what becomes of them when a send is cut short 
 from __future__ import annotations
 
 import enum
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 from ._items import size_of
+from ._row import Row, behind, rest, row_of
 
 
 class Of(enum.Enum):
@@ -48,20 +48,20 @@ class WriteBuffer:
         self.size = self.reply_size = 0
         self.handed = False
         self._byte_wire = byte_wire
-        self._entries: deque[_Entry] = deque()
+        self._entries: Row[_Entry] = ()
         self.loose: list[bytes] = []
 
     def _gather(self) -> None:
         if self.loose:
             data = b"".join(self.loose)
             self.loose.clear()
-            self._entries.append(_Entry(data, Of.EARLIER_SEND, len(data)))
+            self._entries = behind(self._entries, _Entry(data, Of.EARLIER_SEND, len(data)))
 
     def add(self, item: Any, of: Of) -> int:
         """Put an item behind the others; return what it counts."""
         self._gather()
         size = len(item) if self._byte_wire else max(1, size_of(item))
-        self._entries.append(_Entry(item, of, size))
+        self._entries = behind(self._entries, _Entry(item, of, size))
         self.size += size
         self.reply_size += size if of is Of.REPLY else 0
         return size
@@ -97,7 +97,7 @@ class WriteBuffer:
                 # A view: cutting an item of 1 GiB piece by piece must not copy the rest each time.
                 entry.item, entry.size = memoryview(entry.item)[size:], entry.size - size
             else:
-                self._entries.popleft()
+                self._entries = rest(self._entries)
             self.handed = self.handed or entry.of is Of.PRESENT_SEND
             self.size -= size
             self.reply_size -= size if entry.of is Of.REPLY else 0
@@ -114,12 +114,12 @@ class WriteBuffer:
     def drop_send(self) -> None:
         """Forget the bytes of the present send."""
         self._gather()
-        self._entries = deque(entry for entry in self._entries if entry.of is not Of.PRESENT_SEND)
+        self._entries = row_of(entry for entry in self._entries if entry.of is not Of.PRESENT_SEND)
         self.size = sum(entry.size for entry in self._entries)
 
     def clear(self) -> None:
         """Forget everything."""
-        self._entries.clear()
+        self._entries = ()
         self.loose.clear()
         self.size = self.reply_size = 0
 

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from ._errors import StageReturnError
 from ._items import show_item
+from ._row import before
 from ._slot import Noted, Slot
 from ._stage import END, Stage, results_of
 
@@ -153,9 +154,9 @@ def put_back(slot: Slot, this: Call) -> None:
     """A call was cancelled: what it was about waits again."""
     match this:
         case ("process", item):
-            slot.inbox.appendleft((item, slot.mine, 0))
+            slot.inbox = before(slot.inbox, (item, slot.mine, 0))
         case ("finish",):
-            slot.inbox.appendleft((END, False, 0))
+            slot.inbox = before(slot.inbox, (END, False, 0))
         case ("on_timer", now):
             slot.due = now
         case ("poll",):

@@ -9,7 +9,6 @@ peer may have seen something of the new stages, so both directions break (U5).
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -40,7 +39,7 @@ async def change(driver: Driver, plan: Callable[[], Cut], *, leftover: Leftover 
     """
     cut = plan()
     if leftover is None and cut.only_taps and cut.at_once and not driver.changing:
-        splice = Surgery(cut, deque())
+        splice = Surgery(cut, [])
         splice.fit()
         driver.chain_changed()
         splice.commit(forward=True)
@@ -132,7 +131,7 @@ async def _finish(driver: Driver, surgery: Surgery) -> None:
 async def _finish_stage(slot: Slot) -> None:
     """Let one stage take what the one before it finished with, and finish."""
     entries = list(slot.inbox)
-    slot.inbox.clear()
+    slot.inbox = ()
     calls: list[tuple[Any, ...]] = [("process", item) for item, _, _ in entries]
     slot.flow.owed -= sum(counted for *_, counted in entries)
     for this in [*calls, *([("finish",)] if slot.finishes else [])]:

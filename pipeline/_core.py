@@ -19,7 +19,6 @@ Rules for this file: no event loop and no I/O. A driver moves the bytes; this is
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, Literal, NoReturn
 
@@ -80,7 +79,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.inbound_error: BaseException | None = None
         self._clock = clock
         self.counting: Counting | None = None
-        self._starting: deque[Slot] | None = None
+        self._starting: list[Slot] | None = None
         self._input_ended = False
         self._note_slots()
         self.claim(self.seats)
@@ -147,7 +146,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         """Begin: the stages' `start()` run, wire side first, in the next `next_item()`."""
         if self._starting is not None:
             raise PipelineError("start() was called already")
-        self._starting = deque(slot for slot in self._slots if slot.starts)
+        self._starting = [slot for slot in self._slots if slot.starts]
         self._begun = not self._starting
 
     def feed(self, item: Any) -> None:
@@ -378,7 +377,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
                 status = self._starting[0].flow.start(self._starting[0])
                 if status is not None:
                     return status
-                self._starting.popleft()
+                del self._starting[0]
             self._begun = True
             for slot in self._slots:
                 slot.flow.lead(slot)

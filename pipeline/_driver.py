@@ -12,7 +12,6 @@ just leaves. A `Waiting` is awaited inside the scope in which its stage began to
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final, NoReturn, Protocol
@@ -52,7 +51,7 @@ class Driver(Writing):
 
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
         super().__init__(engine, wire, merge_writes=merge_writes)
-        self.parked: deque[Any] = deque()  # items that came out while nobody received
+        self.parked: list[Any] = []  # items that came out while nobody received
         self.driving = False  # somebody drives inbound
         self.changing = False  # the chain is being changed: nobody else is to begin to drive
         self.ready: Iterator[Any] = iter(())  # what may be taken as long as nothing else happens
@@ -249,13 +248,13 @@ class Driver(Writing):
     def park_again(self, items: list[Any]) -> None:
         """Keep for the next receive what was received before what is parked."""
         self._disturb()
-        self.parked.extendleft(reversed(items))
+        self.parked[:0] = items
         self.count_parked()
         self.news.tell()
 
     def unpark(self) -> Any:
         """Give the first parked item; there is room for another one then."""
-        item = self.parked.popleft()
+        item = self.parked.pop(0)
         self._parked_bytes -= size_of(item)
         self.news.tell()
         return item

@@ -22,6 +22,7 @@ from typing import Any, Final, NoReturn
 from ._call import Waiting, begin_process, call, cut, fail, raise_failure, returned
 from ._errors import PipelineError
 from ._fused import FULL, Fused
+from ._row import behind, rest
 from ._slot import Slot
 from ._stage import END, Reply, results_of
 from ._stock import Stock
@@ -254,7 +255,7 @@ class Flow(Stock):
             raise error
         at, item = found
         if at == len(source.fused.slots):
-            self.arrived.append((item, False, 0))  # it was through
+            self.arrived = behind(self.arrived, (item, False, 0))  # it was through
             raise error
         cut(source.fused.slots[at], ("process", item), error)
 
@@ -276,7 +277,7 @@ class Flow(Stock):
                 or slot.inbox
                 or not slot.stage.wants_input
             ):
-                slot.inbox.append((out, mine, 0))
+                slot.inbox = behind(slot.inbox, (out, mine, 0))
                 self._top = max(self._top, slot.index)
                 return _NOTHING
             slot.mine = mine
@@ -308,7 +309,8 @@ class Flow(Stock):
         return BLOCKED if self.other.full else _NOTHING
 
     def _take_arrived(self) -> Any:
-        item, self.mine, counted = self.arrived.popleft()
+        item, self.mine, counted = self.arrived[0]
+        self.arrived = rest(self.arrived)
         self.owed -= counted
         if item is END:
             self.ended = True
@@ -427,7 +429,7 @@ class Flow(Stock):
         item, slot.mine, counted = slot.inbox[0]
         if self.never_wait and (slot.may_wait if item is not END else slot.finishes):
             return WOULD_WAIT
-        slot.inbox.popleft()
+        slot.inbox = rest(slot.inbox)
         self.owed -= counted
         if item is not END:
             return call(slot, "process", item)

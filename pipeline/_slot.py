@@ -12,6 +12,7 @@ from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from ._chain import Inbound, Place
+from ._row import Row, behind, row_of
 from ._stage import Stage, declares, is_generator, one_process, sync_process
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Slot:
         self.starts = starts(stage)
         self.finishes = _overrides(stage, "finish")
         # What waits here: an inbox of (item, whether it belongs to the present send, reply bytes), results, a call.
-        self.inbox: deque[tuple[Any, bool, int]] = deque()
+        self.inbox: Row[tuple[Any, bool, int]] = ()
         self.results: Iterator[Any] | None = None
         self.op: str = "process"
         self.args: tuple[Any, ...] = ()  # the call that the results are of
@@ -214,8 +215,7 @@ class Slot:
         try:
             self.drop_work()
         finally:
-            self.inbox.clear()
-            self.due, self.fresh, self.failure = None, False, None
+            self.inbox, self.due, self.fresh, self.failure = (), None, False, None
 
     def drop_work(self) -> None:
         """Forget what the stage was called for and what it gave."""
@@ -236,7 +236,7 @@ class Slot:
                 self.drop_work()
         finally:
             self.mine = False
-            self.inbox = deque(entry for entry in self.inbox if not entry[1])
+            self.inbox = row_of(entry for entry in self.inbox if not entry[1])
 
     @property
     def holds_mine(self) -> bool:
@@ -256,7 +256,7 @@ class Slot:
         taken = self.stage.unread(())
         held = [] if taken is None else [item for item in taken if not is_empty(item)]
         for item in held:  # what it gave back it gets again, and is where it was
-            self.inbox.append((item, False, 0))
+            self.inbox = behind(self.inbox, (item, False, 0))
         return bool(held)
 
 

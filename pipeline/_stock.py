@@ -6,12 +6,12 @@ what is behind an end, or belongs to a send that was cut short, is forgotten, an
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from ._call import described
 from ._items import size_of
+from ._row import Row, behind, rest, row_of
 from ._slot import Slot
 from ._stage import END, Reply
 
@@ -33,7 +33,7 @@ class Stock:
     ) -> None:
         self.slots: list[Slot] = []
         self.describe, self.show_items, self.max_reply_bytes = describe, show_items, max_reply_bytes
-        self.arrived: deque[tuple[Any, bool, int]] = deque()  # what went in behind the last stage
+        self.arrived: Row[tuple[Any, bool, int]] = ()  # what went in behind the last stage
         self.ended = False
         self.mine = False  # whether the item that came out last belongs to the present send
         self.owed = 0  # bytes of replies that wait in here, or came out and are not written yet
@@ -44,7 +44,7 @@ class Stock:
         self.lost_mine = False  # whether END cut off a part of the present send
         self.dropped_replies = 0
         self.on_news: Callable[[], None] = lambda: None
-        self._delayed: deque[tuple[Any, int, int]] = deque()  # replies that would get into the middle of a list
+        self._delayed: Row[tuple[Any, int, int]] = ()  # replies that would get into the middle of a list
         self._broken = False
         self._dead = 0  # so many slots at the beginning have ended
         self._top = 0  # no slot behind this one has anything to do
@@ -62,9 +62,10 @@ class Stock:
         self.stirred = True
         self.owed += counted
         if at > self._last:
-            self.arrived.append((item, mine, counted))
+            self.arrived = behind(self.arrived, (item, mine, counted))
         else:
-            self.slots[at].inbox.append((item, mine, counted))
+            slot = self.slots[at]
+            slot.inbox = behind(slot.inbox, (item, mine, counted))
             self.touch(at)
 
     def put_reply(self, item: Any, at: int) -> None:
@@ -74,7 +75,7 @@ class Stock:
             return
         counted = 0 if item is END else max(1, size_of(item))
         if self._delayed or self.splits_a_list(at):
-            self._delayed.append((item, at, counted))
+            self._delayed = behind(self._delayed, (item, at, counted))
             self.owed += counted
             self.stirred = True
         else:
@@ -100,7 +101,8 @@ class Stock:
 
     def let_delayed_in(self, *, all_of_them: bool) -> None:
         while self._delayed and (all_of_them or not self.splits_a_list(self._delayed[0][1])):
-            item, at, counted = self._delayed.popleft()
+            item, at, counted = self._delayed[0]
+            self._delayed = rest(self._delayed)
             self.owed -= counted
             if self.takes(at):
                 self.put(item, at=at, counted=counted)
@@ -146,7 +148,7 @@ class Stock:
             # Only what has not come to the first of several stages that went can go through what came for them.
             is_first = index == 0 or old[index - 1] is before
             yield from ((start if is_first else end, entry) for entry in slot.inbox)
-            slot.inbox.clear()
+            slot.inbox = ()
 
     # ---- ending
 
@@ -180,8 +182,7 @@ class Stock:
         replies = [counted for *_, counted in (*self.arrived, *self._delayed) if counted]
         self.dropped_replies += len(replies)
         self.owed -= sum(replies)
-        self.arrived.clear()
-        self._delayed.clear()
+        self.arrived = self._delayed = ()
 
     def break_off(self, error: BaseException) -> None:
         """Nothing goes through any more because of `error`; replies that wait are dropped and counted."""
@@ -205,7 +206,7 @@ class Stock:
                 slot.drop_mine()
             except Exception as second:
                 error.add_note(f"and then {second!r}")
-        self.arrived = deque(entry for entry in self.arrived if not entry[1])
+        self.arrived = row_of(entry for entry in self.arrived if not entry[1])
         self.lost_mine = False
         return ahead
 

@@ -6,13 +6,13 @@ be taken back, and then the chain is as it was (U2). Who else uses the chain mea
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any, Literal, TypeAlias
 
 from ._chain import Inbound, Place, places_of
 from ._core import Engine
 from ._errors import SurgeryError
 from ._items import show_item
+from ._row import row_of
 from ._slot import Slot, starts
 from ._stage import END, Stage
 from ._unread import has_undelivered, unread
@@ -151,7 +151,7 @@ class Surgery:
         delivered: what came out of the chain and was not received.
     """
 
-    def __init__(self, cut: Cut, delivered: deque[Any]) -> None:
+    def __init__(self, cut: Cut, delivered: list[Any]) -> None:
         self.cut, self.engine, self.delivered = cut, cut.engine, delivered
         self.leftover: list[Any] = []
         self.came: list[Seat] = []
@@ -245,11 +245,10 @@ class Surgery:
         flow = self._flow
         if self._at == len(flow.slots):
             return False  # there it would have ended the flow
-        inbox = flow.slots[self._at].inbox
-        entries = [entry for entry in inbox if entry[0] is not END]
-        found = len(entries) < len(inbox)
-        inbox.clear()
-        inbox.extend(entries)
+        slot = flow.slots[self._at]
+        entries = [entry for entry in slot.inbox if entry[0] is not END]
+        found = len(entries) < len(slot.inbox)
+        slot.inbox = row_of(entries)
         return found
 
     def _too_early(self) -> SurgeryError:

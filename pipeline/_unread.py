@@ -7,19 +7,19 @@ last call, whole ones, unless it keeps no state and so turns back one item like 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
 from ._errors import SurgeryError
 from ._flow import Flow
+from ._row import before, row_of
 from ._slot import Slot, is_empty
 from ._stage import END, Stage
 
 Entry = tuple[Any, bool, int]
 
 
-def unread(flow: Flow, at: int, delivered: deque[Any]) -> list[Any]:
+def unread(flow: Flow, at: int, delivered: list[Any]) -> list[Any]:
     """Take back everything from the slot `at` to the client.
 
     Args:
@@ -122,23 +122,26 @@ def _refusal(slot: Slot, why: str) -> SurgeryError:
     return SurgeryError(f"{slot.flow.describe(slot)} cannot give back what it took: {why}. The chain is as it was")
 
 
-def _put_again(flow: Flow, asked: Slot | None, given: list[Any], delivered: deque[Any]) -> None:
+def _put_again(flow: Flow, asked: Slot | None, given: list[Any], delivered: list[Any]) -> None:
     """Undo: the stage that was asked last, and could, is fed again what it gave back."""
     if asked is None:
         again = [(item, False, 0) for item in given[len(delivered) :]]
-        flow.arrived.extendleft(reversed(again))
+        flow.arrived = before(flow.arrived, *again)
         return
     delivered.clear()
-    asked.inbox.extendleft((item, False, 0) for item in reversed(given))
+    asked.inbox = before(asked.inbox, *((item, False, 0) for item in given))
     flow.touch(asked.index)
 
 
 def _take(flow: Flow, at: int) -> list[Any]:
     """What was received and waits before the slot `at`, or behind all; replies of outbound stages, and END, stay."""
-    inbox = flow.arrived if at == len(flow.slots) else flow.slots[at].inbox
-    entries = list(inbox)
-    inbox.clear()
-    inbox.extend(entry for entry in entries if not _was_received(entry))
+    behind_all = at == len(flow.slots)
+    entries = flow.arrived if behind_all else flow.slots[at].inbox
+    stays = row_of(entry for entry in entries if not _was_received(entry))
+    if behind_all:
+        flow.arrived = stays
+    else:
+        flow.slots[at].inbox = stays
     return [entry[0] for entry in entries if _was_received(entry)]
 
 

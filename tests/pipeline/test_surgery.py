@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import Any
 
 import pytest
@@ -20,7 +19,7 @@ from .engines import received, running, sent, taken, written
 
 def changed(cut: Cut, *, leftover: Any = "forward") -> Surgery:
     """Make the change, as a driver would."""
-    surgery = Surgery(cut, deque())
+    surgery = Surgery(cut, [])
     if not cut.only_taps:
         surgery.take_back(leftover)
     surgery.fit()
@@ -68,7 +67,7 @@ def test_undone_it_is_as_if_nothing_had_been_done() -> None:
     engine = running(LineFramer() | TextCodec())
     engine.feed(b"a\nb\nc")
     assert "a" == engine.next_item()
-    surgery = Surgery(replacement(engine, LineFramer, JSONCodec()), deque())
+    surgery = Surgery(replacement(engine, LineFramer, JSONCodec()), [])
     surgery.take_back("forward")
     surgery.fit()
     assert "JSONCodec() | TextCodec()" == repr(engine.chain)
@@ -82,7 +81,7 @@ def test_undone_an_end_that_waited_is_still_the_end() -> None:
     engine = running(LineFramer())
     engine.feed(b"a\nb\n")
     engine.feed_eof()
-    surgery = Surgery(replacement(engine, LineFramer, Map(inbound=bytes)), deque())
+    surgery = Surgery(replacement(engine, LineFramer, Map(inbound=bytes)), [])
     surgery.take_back("forward")
     surgery.fit()
     surgery.undo()

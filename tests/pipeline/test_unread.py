@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -47,7 +46,7 @@ class Answers(Outbound[Any, Any]):
 
 
 def take_back(engine: Any, at: int = 0, *delivered: Any) -> list[Any]:
-    return unread(engine._inbound, at, deque(delivered))
+    return unread(engine._inbound, at, list(delivered))
 
 
 # ---- what is given back
@@ -86,7 +85,7 @@ def test_what_was_not_fed_to_the_first_stage_comes_last() -> None:
 
 def test_delivered_items_come_first_and_are_gone_then() -> None:
     engine = running(LineFramer() | Map(inbound=bytes))
-    delivered = deque([b"x", b"y"])
+    delivered = [b"x", b"y"]
     assert [b"x", b"y"] == unread(engine._inbound, 2, delivered)
     assert not delivered
 
@@ -189,10 +188,10 @@ def test_an_item_that_came_of_a_part_of_a_result_is_not_guessed_at() -> None:
 def test_items_of_more_than_the_last_input_are_not_guessed_at() -> None:
     engine = running(LineFramer())
     assert [b"a", b"b"] == received(engine, b"a\n", b"b\n")
-    delivered = deque([b"a", b"b"])
+    delivered = [b"a", b"b"]
     with pytest.raises(SurgeryError, match="not of its last input alone"):
         unread(engine._inbound, 0, delivered)
-    assert deque([b"a", b"b"]) == delivered
+    assert [b"a", b"b"] == delivered
 
 
 def test_what_went_through_many_stages_as_one_is_not_guessed_at() -> None:
@@ -201,10 +200,10 @@ def test_what_went_through_many_stages_as_one_is_not_guessed_at() -> None:
     engine.feed(b"z\n")
     assert ["z"] == taken(engine)
     assert ["a", "b"] == list(engine.take_in(b"a\nb\n\xc3\n"))
-    delivered = deque(["b"])
+    delivered = ["b"]
     with pytest.raises(SurgeryError, match="not of its last input alone"):
         unread(engine._inbound, 1, delivered)
-    assert deque(["b"]) == delivered
+    assert ["b"] == delivered
     assert [b"\xc3"] == take_back(engine, 1)
 
 
@@ -266,7 +265,7 @@ def test_what_waits_behind_all_stages_is_put_again() -> None:
     engine = running(DoublesBack("none"))
     engine.feed(b"x")
     engine.next_item()
-    engine._inbound.arrived.append((b"moved", False, 0))
+    engine._inbound.arrived = ((b"moved", False, 0),)
     with pytest.raises(SurgeryError):
         take_back(engine)
     assert [b"moved", b"x"] == taken(engine)

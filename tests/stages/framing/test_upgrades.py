@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import itertools
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,7 +174,7 @@ def running(chain: Any) -> Any:
 
 def change(cut: Cut) -> None:
     """What a pipeline does, without the waiting."""
-    surgery = Surgery(cut, deque())
+    surgery = Surgery(cut, [])
     surgery.take_back("forward")
     surgery.fit()
     surgery.commit(forward=True)
