@@ -80,6 +80,8 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     connection: h2.connection.H2Connection
     close_waits = True
+    sending_ended = False
+    _ended = False  # the peer ended the connection
 
     def __init__(
         self,
@@ -117,13 +119,9 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         )
         self._read = self.connection.receive_data
         self._senders = self._make_senders()
-        self._ended = False
-        self.sending_ended = False
         self.upgrade_headers: list[tuple[str, str]] = []
-        self._first: list[Any] = []
         self._upgraded = upgrade is not None
-        if upgrade is not None:
-            self._take_over(upgrade)
+        self._first = self._take_over(upgrade) if self._upgraded else []
 
     @property
     def ready(self) -> bool:
@@ -288,17 +286,17 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 
     # ---- before all
 
-    def _take_over(self, upgrade: Any) -> None:
-        """Begin with stream 1, which HTTP/1.1 has opened."""
-        events = self._h2.events
+    def _take_over(self, upgrade: Any) -> list[h2.events.Event]:
+        """Begin with stream 1, which HTTP/1.1 has opened; return what is to be shown of it."""
         if self._client:
             self.upgrade_headers = begin_client(self.connection)
             self._credit.open(1)
             self._opening.opened(1)
-        else:
-            headers = begin_server(self.connection, upgrade)
-            end = events.StreamEnded(stream_id=1)
-            self._first = [events.RequestReceived(stream_id=1, headers=headers, stream_ended=end), end]
+            return []
+        events = self._h2.events
+        headers = begin_server(self.connection, upgrade)
+        end = events.StreamEnded(stream_id=1)
+        return [events.RequestReceived(stream_id=1, headers=headers, stream_ended=end), end]
 
 
 def _then_raise(events: list[Any], error: Exception) -> Iterator[Any]:
