@@ -268,9 +268,9 @@ class Driver(Writing):
         """Nothing comes out: write what is owed, and wait for input, a deadline or news."""
         left = False
         if self.engine.owes_replies or self.engine.to_write_bytes:
-            wanted_input = self.engine.wants_input
+            before = self.engine.wants_input, self.engine.replies_full
             left = await self.flush_now()
-            if self.engine.has_inbound_news or self.engine.wants_input is not wanted_input:
+            if self.engine.has_inbound_news or before != (self.engine.wants_input, self.engine.replies_full):
                 return  # something happened meanwhile, of which nobody else will tell
         if left and not self.writing:
             await self._flush_or_read(until_flushed=False)

@@ -78,10 +78,11 @@ class Lifetime:
         """Close because of an error, which stays the one that is raised."""
         try:
             await self._close(graceful=False)
-        except trio.Cancelled:
+        except* trio.Cancelled:  # also in the group of a transport's nursery
             pass  # closed at once; the error is what the block ends with
-        except Exception as second:
-            error.add_note(f"and then, closing the pipeline: {second!r}")
+        except* Exception as failed:
+            for second in failed.exceptions:
+                error.add_note(f"and then, closing the pipeline: {second!r}")
 
     async def aclose(self) -> None:
         """Close: the stages finish, what is buffered is written, then stages and transport are closed.

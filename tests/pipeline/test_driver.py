@@ -36,6 +36,36 @@ class Owes(Inbound[bytes, bytes]):
 # ---- replies: P14 and S6
 
 
+async def test_a_reply_of_a_paused_stage_when_the_place_for_replies_is_full() -> None:
+    """It goes on when the reply is written, although the stage wants no input still."""
+
+    class AnswersWhenPolled(Inbound[bytes, bytes]):
+        left: tuple[Any, ...] = ()
+
+        @property
+        def wants_input(self) -> bool:
+            return not self.left
+
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            self.left = (Reply(b"pong"), item)
+            return []
+
+        def poll(self) -> Any:
+            first, self.left = self.left[:1], self.left[1:]
+            return first
+
+    here, there = trio.testing.lockstep_stream_pair()
+    async with Pipeline(here, Lines() | AnswersWhenPolled(), max_reply_bytes=1) as pipeline:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(there.send_all, b"ping\n")
+            with trio.move_on_after(1):
+                await pipeline.receive()  # the peer reads nothing yet
+            nursery.start_soon(there.receive_some)
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.fail_after(1):
+                assert b"ping" == await pipeline.receive()
+
+
 @pytest.mark.real_time
 @pytest.mark.parametrize("size", [10, 60_000])
 async def test_both_peers_send_and_answer_and_nobody_stands_still(size: int) -> None:

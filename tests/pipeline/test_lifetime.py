@@ -121,3 +121,17 @@ async def test_a_closed_pipeline_says_so(act: str) -> None:
     await pipeline.aclose()
     with pytest.raises(trio.ClosedResourceError):
         await getattr(pipeline, act)(*([b"x"] if act == "send" else []))
+
+
+async def test_an_error_of_the_block_survives_a_close_that_is_cancelled_in_a_nursery() -> None:
+    """The transport's nursery makes a group of the cancellation, which is none the less what ends closing."""
+
+    class Slow(Recording):
+        async def aclose(self) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep_forever)
+
+    with trio.move_on_after(1), pytest.raises(ValueError, match="mine") as caught:
+        async with Pipeline(Slow(), Lines()):
+            raise ValueError("mine")
+    assert not hasattr(caught.value, "__notes__")
