@@ -55,15 +55,15 @@ async def test_a_reply_of_a_paused_stage_when_the_place_for_replies_is_full() ->
             return first
 
     here, there = trio.testing.lockstep_stream_pair()
-    async with Pipeline(here, Lines() | AnswersWhenPolled(), max_reply_bytes=1) as pipeline:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(there.send_all, b"ping\n")
-            with trio.move_on_after(1):
-                await pipeline.receive()  # the peer reads nothing yet
-            nursery.start_soon(there.receive_some)
-            await trio.testing.wait_all_tasks_blocked()
-            with trio.fail_after(1):
-                assert b"ping" == await pipeline.receive()
+    pipeline = Pipeline(here, Lines() | AnswersWhenPolled(), max_reply_bytes=1)
+    async with pipeline, trio.open_nursery() as nursery:
+        nursery.start_soon(there.send_all, b"ping\n")
+        with trio.move_on_after(1):
+            await pipeline.receive()  # the peer reads nothing yet
+        nursery.start_soon(there.receive_some)
+        await trio.testing.wait_all_tasks_blocked()
+        with trio.fail_after(1):
+            assert b"ping" == await pipeline.receive()
 
 
 @pytest.mark.real_time

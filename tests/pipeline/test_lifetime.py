@@ -131,7 +131,8 @@ async def test_an_error_of_the_block_survives_a_close_that_is_cancelled_in_a_nur
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(trio.sleep_forever)
 
+    pipeline = Pipeline(Slow(), Lines())
     with trio.move_on_after(1), pytest.raises(ValueError, match="mine") as caught:
-        async with Pipeline(Slow(), Lines()):
+        async with pipeline:
             raise ValueError("mine")
     assert not hasattr(caught.value, "__notes__")
