@@ -128,10 +128,8 @@ async def show() -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Many tasks that ask over one connection.")
-    commands = parser.add_subparsers(dest="command", help="without one: a server and a client that asks it")
-    for name, text in ("serve", "serve until Ctrl+C"), ("ask", "ask a server from several tasks"):
-        command = commands.add_parser(name, help=text)
-        command.add_argument("--port", type=int, default=8011, help="the server's port (%(default)s)")
+    parser.add_argument("command", nargs="?", choices=["serve", "ask"], help="one end only (without: both)")
+    parser.add_argument("--port", type=int, default=8011, help="the port of one end (%(default)s)")
     arguments = parser.parse_args()
     try:
         match arguments.command:
