@@ -190,6 +190,7 @@ def described(error: BaseException, slot: Slot, this: Call) -> Any:
     if note not in getattr(error, "__notes__", ()):
         error.add_note(note)
     slot.flow.failed_mine = slot.mine
+    slot.flow.failed = (slot.stage, error)
     return error
 
 

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, Literal, NoReturn
+from typing import Any, Final, Generic, Literal, NoReturn
 
 from typing_extensions import TypeVar
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, chain_of, claim, places_of
 from ._counting import Counting
-from ._errors import PipelineError
+from ._errors import FrameError, LimitError, PipelineError, StageTimeoutError
 from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
 from ._outgoing import WRITE_BYTES, ClientOut, Outgoing, refuse_marks
 from ._slot import Slot
@@ -36,6 +36,10 @@ from ._wiring import Seat, connect, held_below, take_seat
 __all__ = ["WRITE_BYTES", "Engine"]
 
 ClientIn = TypeVar("ClientIn", covariant=True, default=Any)
+
+
+_PEER_ERRORS: Final = (FrameError, LimitError, StageTimeoutError)
+"""What an inbound stage raises for what the peer did, whatever it says of itself."""
 
 
 class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
@@ -337,6 +341,13 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.inbound_error = self.inbound_error or error
         self._inbound.break_off(self.inbound_error)
         self._inbound.stirred = True
+
+    def at_fault(self) -> Stage[Any, Any] | None:
+        """The stage whose error broke inbound, if it is one of those that say that the peer is at fault."""
+        stage, error = self._inbound.failed or (None, None)
+        if stage is None or error is not self.inbound_error:
+            return None
+        return stage if isinstance(error, (*_PEER_ERRORS, *stage.peer_errors)) else None
 
     # ---- while the chain is changed
 

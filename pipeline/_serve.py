@@ -14,7 +14,7 @@ import trio
 from typing_extensions import TypeVar, Unpack
 
 from ._chain import Duplex, Inbound, Outbound, Passthrough, places_of
-from ._errors import IncompleteFrameError, StageTimeoutError
+from ._errors import IncompleteFrameError
 from ._pipeline import Pipeline, PipelineOptions
 
 R = TypeVar("R", default=Any)
@@ -26,6 +26,8 @@ LOGGER: Final = logging.getLogger("pipeline.serve")
 NO_CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 RETRY_SECONDS: Final = 0.1
 _BREAKS: Final = (trio.BrokenResourceError, IncompleteFrameError)
+_SHOWN: Final = 500
+"""So many characters of an error stand in its line of the log, as the peer may have written most of them."""
 
 
 async def open_tcp_pipeline(
@@ -79,7 +81,8 @@ async def serve_tcp(
     Args:
         handler: called with the entered pipeline, which is closed when it returns. An `Exception`
             of it is logged under `pipeline.serve` with the peer's address and closes that
-            connection only; where the peer broke off it is one line, with the traceback at DEBUG.
+            connection only; where the peer broke off, or a stage laid it to what the peer sent
+            (`peer_errors`), it is one line, with the traceback at DEBUG.
             Any other exception ends the server.
         port: where to listen; 0 for a free port, see `task_status`.
         make_chain: called once per connection, since stages belong to one pipeline.
@@ -181,9 +184,10 @@ class _Server:
                     await self._handle(stream)
                 finally:
                     self._scopes.discard(scope)
-        except _BrokenOffError as broken:
-            LOGGER.warning("the connection from %s broke off: %s", peer, broken)
-            LOGGER.debug("the connection from %s broke off here:", peer, exc_info=broken.__cause__)
+        except _PeersDoingError as doing:
+            LOGGER.warning("the connection from %s %s", peer, _one_line(str(doing)))
+            if doing.__cause__ is not None:
+                LOGGER.debug("the connection from %s ended here:", peer, exc_info=doing.__cause__)
         except Exception:
             LOGGER.exception("the connection from %s failed and was closed", peer)
         finally:
@@ -199,8 +203,7 @@ class _Server:
             async with pipeline:
                 await self._handler(pipeline)
         except Exception as error:
-            if (broken := _broken_off(pipeline, error)) is not None:
-                raise broken from error
+            _lay_to_peer(pipeline, error)
             raise
         finally:
             self._pipelines.discard(pipeline)
@@ -217,26 +220,47 @@ class _Server:
         with trio.move_on_after(self._ready_seconds) as scope:
             try:
                 await pipeline._enter()
-            except _BREAKS as error:
-                raise _BrokenOffError(error) from error
+            except Exception as error:
+                _lay_to_peer(pipeline, error)
+                if isinstance(error, _BREAKS):
+                    raise _PeersDoingError(f"broke off: {error}") from error
+                raise
         if scope.cancelled_caught:
-            raise StageTimeoutError(f"the connection was not ready within {self._ready_seconds} seconds")
+            raise _PeersDoingError(f"was closed: it was not ready within {self._ready_seconds} seconds")
         return pipeline
 
 
-class _BrokenOffError(Exception):
-    """The peer broke off, which is everyday life of a server; the cause is what was raised."""
+class _PeersDoingError(Exception):
+    """The peer broke off, or sent what is wrong: everyday life of a server; the cause is what was raised."""
 
 
-def _broken_off(pipeline: Pipeline[Any, Any], error: Exception) -> _BrokenOffError | None:
-    """Tell whether an error of a handler is nothing but this pipeline's own connection broken off."""
+def _lay_to_peer(pipeline: Pipeline[Any, Any], error: Exception) -> None:
+    """Tell whether an error is nothing but this pipeline's own connection broken off, or what came over it.
+
+    Raises:
+        _PeersDoingError: it is.
+    """
     engine = pipeline._engine
-    ours = [broken for broken in (engine.inbound_error, engine.outbound_error) if isinstance(broken, _BREAKS)]
+    stage, wrong = engine.at_fault(), engine.inbound_error
+    theirs = [each for each in (wrong, engine.outbound_error) if isinstance(each, _BREAKS) or (stage and each is wrong)]
     leaves = list(_leaves(error))
-    for leaf in leaves:
-        if not isinstance(leaf, _BREAKS) or not any(leaf is broken or leaf.__cause__ is broken for broken in ours):
-            return None
-    return _BrokenOffError(leaves[0])
+    if not all(any(_is_of(leaf, each) for each in theirs) for leaf in leaves):
+        return
+    if stage is None or isinstance(wrong, _BREAKS):
+        raise _PeersDoingError(f"broke off: {leaves[0]}") from error
+    what = f"{type(wrong).__name__} in {stage.name}: {wrong}"
+    raise _PeersDoingError(f"was closed for what came over it: {what}") from error
+
+
+def _is_of(error: BaseException, cause: BaseException | None) -> bool:
+    """Whether it is this one, or what a pipeline raises of it later, or to each of many tasks."""
+    return error is cause or (isinstance(error, _BREAKS) and error.__cause__ is cause)
+
+
+def _one_line(text: str) -> str:
+    """A peer is not to write lines of its own into the log, nor long ones."""
+    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:_SHOWN])
+    return f"{shown}..." if len(text) > _SHOWN else shown
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:

@@ -104,6 +104,11 @@ class Stage(Generic[In, Out]):
     """bool: when it goes into a running chain, what was received before must not get behind it (TLS)."""
     end_is_told: Any = False
     """bool, inbound only: its peer tells it of the end, and an end of the wire alone is an error to it (WebSocket)."""
+    peer_errors: Any = ()
+    """tuple[type[Exception], ...], inbound only: what it raises for what the peer sent, and for nothing else.
+
+    A server logs these in one line. `FrameError`, `LimitError` and `StageTimeoutError` need not be named.
+    """
     watch: Any = None
     """Callable[[str, item], object] | None, taps only: what it does with an item, told the direction; it is faster.
 

@@ -13,7 +13,7 @@ from ._call import described
 from ._items import size_of
 from ._row import Row, behind, rest, row_of
 from ._slot import Slot
-from ._stage import END, Reply
+from ._stage import END, Reply, Stage
 
 
 class Stock:
@@ -40,6 +40,7 @@ class Stock:
         self.never_wait = False  # stop before a call that may wait
         self.stirred = False  # something may have come in since advance() came to nothing
         self.hold_mine = False  # the present send stays where it is: its own task takes it further
+        self.failed: tuple[Stage[Any, Any], BaseException] | None = None  # what failed last, and whose error it was
         self.failed_mine = False  # whether what failed last belongs to the present send
         self.lost_mine = False  # whether END cut off a part of the present send
         self.dropped_replies = 0

@@ -160,6 +160,7 @@ class _TLSInbound(Inbound[BytesLike, bytes]):
     """The inbound half of `TLS`: shakes hands, and decrypts."""
 
     name = "TLS.inbound"
+    peer_errors = (TLSError,)
     is_trust_boundary = True
 
     def __init__(self, connection: _Connection) -> None:

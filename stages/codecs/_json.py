@@ -59,6 +59,7 @@ class JSONCodec(Duplex[JSONText, T, T, bytes]):
 class JSONDecoder(Inbound[JSONText, Read]):
     """The inbound half of `JSONCodec`: JSON as bytes or text in, values out; holds nothing."""
 
+    peer_errors = (ValueError,)
     shareable = True
     only_items = True
     never_expands = True

@@ -81,6 +81,7 @@ class MessagePackInbound(Inbound[BytesLike, T]):
     """The inbound half of `MessagePackCodec`: bytes cut anywhere in, values out."""
 
     name = "MessagePackCodec.inbound"
+    peer_errors = (ValueError,)
 
     def __init__(self, decode: Callable[[bytes], T], max_bytes: int) -> None:
         self._decode, self._max_bytes = decode, max_bytes

@@ -67,6 +67,7 @@ class ProtobufInbound(Inbound[BytesLike, Read]):
     """The inbound half of `ProtobufCodec`; holds nothing."""
 
     name = "ProtobufCodec.inbound"
+    peer_errors = (ValueError,)
     shareable = True
     only_items = True
     never_expands = True

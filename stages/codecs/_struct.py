@@ -53,6 +53,7 @@ class StructInbound(Inbound[BytesLike, tuple[Any, ...]]):
     """The inbound half of `StructCodec`; holds nothing."""
 
     name = "StructCodec.inbound"
+    peer_errors = (ValueError,)
     shareable = True
     only_items = True
     never_expands = True

@@ -51,6 +51,7 @@ class TextInbound(Inbound[BytesLike, str]):
     """The inbound half of `TextCodec`: keeps the bytes of a cut code point."""
 
     name = "TextCodec.inbound"
+    peer_errors = (UnicodeError,)
     only_items = True
     never_expands = True
 

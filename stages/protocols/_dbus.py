@@ -66,6 +66,7 @@ class DBus(SansIO["Message", "Message"]):
     def __init__(self, *, max_bytes: int = _DEFAULT_BYTES, authenticate: bool = True) -> None:
         check_size("DBus", "max_bytes", max_bytes, default=_DEFAULT_BYTES, least=FIXED_HEADER)
         self._jeepney = _jeepney()
+        self.peer_errors = (self._jeepney.auth.AuthenticationError,)
         self._max_bytes = max_bytes
         self._authenticator: Any = self._jeepney.auth.Authenticator() if authenticate else None
         self._received = bytearray()

@@ -90,6 +90,7 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
             raise ValueError(f"FastCGI(roles={set(self._roles)!r}): must be some of fcgiproto.FCGI_RESPONDER (1), ...")
         self._library = library = _fcgiproto()
         self._error: type[Exception] = library.ProtocolError
+        self.peer_errors = (self._error,)
         self._over = request_over(library)
         self._max_requests, self._max_params_bytes = max_requests, max_params_bytes
         self._records = Records(self._error, self._check_params)

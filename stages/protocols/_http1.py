@@ -72,6 +72,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         check_choice("HTTP1", "role", role, ("client", "server"))
         check_size("HTTP1", "max_header_bytes", max_header_bytes, default=_DEFAULT_BYTES)
         self._h11 = h11 = _h11()
+        self.peer_errors = (h11.RemoteProtocolError,)
         self._role, self._max_header_bytes = role, max_header_bytes
         # So many bytes without an end of the head are one too many already: the end has some, too.
         limit = max_header_bytes - 1

@@ -97,6 +97,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         check_choice("HTTP2", "role", role, ("client", "server"))
         _check_limits(max_streams, window_bytes, max_header_bytes, max_resets, max_control_frames)
         self._h2 = library = h2_library()
+        self.peer_errors = (library.exceptions.ProtocolError,)
         self._client = client = role == "client"
         self._max_header_bytes = max_header_bytes
         self.connection = make_connection(library, max_streams, window_bytes, max_header_bytes, client=client)

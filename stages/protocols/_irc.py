@@ -67,6 +67,7 @@ class IRCInbound(Inbound[BytesLike, IRCMessage]):
 
     name = "IRC.inbound"
     holds = 0
+    peer_errors = (ValueError,)
     shareable = True
 
     def __init__(self, encoding: str, errors: str, *, answer_pings: bool) -> None:

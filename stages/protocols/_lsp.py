@@ -71,6 +71,7 @@ class LSPInbound(Inbound[BytesLike, RPCMessage]):
 
     name = "LSP.inbound"
     holds = 0
+    peer_errors = (ValueError,)
 
     def __init__(self, *, raises: bool) -> None:
         self._raises = raises

@@ -88,6 +88,7 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
     def __init__(self, *, max_reply_bytes: int = _DEFAULT_BYTES) -> None:
         check_size("SMTPClient", "max_reply_bytes", max_reply_bytes, default=_DEFAULT_BYTES, least=_SHORTEST_REPLY)
         self._smtp = smtpproto()
+        self.peer_errors = (self._smtp.SMTPProtocolViolation,)
         self._max_reply_bytes = max_reply_bytes
         self.connection = connection_type()()
         self._buffer = bytearray()  # of the next reply, which smtpproto has not seen

@@ -20,6 +20,7 @@ class ClientInbound(Inbound[BytesLike, Any]):
     """The inbound half of a client."""
 
     name = "SOCKS.inbound"
+    peer_errors = (SOCKSError,)
 
     def __init__(self, handshake: Any, seconds: float | None) -> None:
         self._handshake, self._seconds = handshake, seconds

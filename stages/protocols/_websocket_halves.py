@@ -85,6 +85,7 @@ class MessagesIn(Inbound[BytesLike, Event]):
     """The inbound half: frames in, messages out."""
 
     end_is_told = True
+    peer_errors = (RemoteProtocolError,)
 
     def __init__(self, session: Session, name: str, *, whole_messages: bool) -> None:
         self.name = f"{name}.inbound"

@@ -50,6 +50,8 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
     """bool: True once nothing will ever be sent any more: behind what is to be written, the wire is half-closed."""
     holds: Any = None
     """int | None: how many bytes of something unfinished the library holds; None: it does not say."""
+    peer_errors: Any = ()
+    """tuple[type[Exception], ...]: what is raised for what the peer sent, and for nothing else."""
     close_waits: bool = False
     """Whether closing in good order reads on while the stage is not ready: what was sent waits for the peer."""
     end_waits: bool = True
@@ -143,6 +145,12 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
     def close_waits(self) -> bool:
         """Whether closing reads on while the stage is not ready."""
         return self._protocol.close_waits
+
+    @property
+    def peer_errors(self) -> tuple[type[Exception], ...]:
+        """What the library raises for what the peer sent."""
+        errors: tuple[type[Exception], ...] = self._protocol.peer_errors
+        return errors
 
     @property
     def wants_input(self) -> bool:

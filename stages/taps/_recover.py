@@ -73,6 +73,7 @@ _NOTHING_SAID: dict[str, Any] = {
     "only_items": property(lambda self: False),
     "never_expands": property(lambda self: False),
     "watch": property(lambda self: None),
+    "peer_errors": property(lambda self: ()),
 }
 
 

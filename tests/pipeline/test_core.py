@@ -14,6 +14,7 @@ import pytest
 from pipeline import (
     END,
     NEED_INPUT,
+    CorruptFrameError,
     Duplex,
     Engine,
     Inbound,
@@ -1265,4 +1266,54 @@ def test_an_end_that_the_wire_did_not_make_is_like_any_other_elsewhere() -> None
     engine.start()
     engine.end_input()
     assert [b"last", END] == [engine.next_item() for _ in range(2)]
+    engine.close()
+
+
+class Refuses(Inbound[bytes, bytes]):
+    """Raises what it is fed."""
+
+    peer_errors = (ZeroDivisionError,)
+
+    def process_sync(self, error: Any, /) -> list[bytes]:
+        raise error
+
+
+class Resigns(Outbound[Any, bytes]):
+    def process_sync(self, error: Any, /) -> list[bytes]:
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "blamed"),
+    [
+        (ZeroDivisionError(), True),
+        (CorruptFrameError("no frame"), True),
+        (StageTimeoutError("late"), True),
+        (ValueError(), False),
+    ],
+    ids=repr,
+)
+def test_a_stage_lays_some_of_its_errors_to_the_peer(error: Exception, *, blamed: bool) -> None:
+    """Those of what is sent are never the peer's."""
+    chain = In() | Refuses() | Resigns()
+    engine: Engine[Any, Any] = Engine(chain)
+    engine.start()
+    with pytest.raises(type(error)):
+        engine.send(error)
+        engine.to_write()
+    assert None is engine.at_fault()
+    engine.feed(error)
+    with pytest.raises(type(error)):
+        engine.next_item()
+    stage = engine.at_fault()
+    assert blamed == (stage is not None)
+    assert stage is None or isinstance(stage, Refuses)
+    engine.close()
+
+
+def test_an_error_of_the_transport_is_laid_to_nobody() -> None:
+    engine: Engine[Any, Any] = Engine(Refuses())
+    engine.start()
+    engine.break_inbound(CorruptFrameError("of a pipeline below"))
+    assert None is engine.at_fault()
     engine.close()

@@ -15,7 +15,16 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Inbound, IncompleteFrameError, Passthrough, Pipeline, StageInUseError, open_tcp_pipeline, serve_tcp
+from pipeline import (
+    FrameError,
+    Inbound,
+    IncompleteFrameError,
+    Passthrough,
+    Pipeline,
+    StageInUseError,
+    open_tcp_pipeline,
+    serve_tcp,
+)
 from pipeline._serve import _accept, _Server
 from stages import LineFramer
 from tests.pipeline.wires import (
@@ -152,7 +161,7 @@ async def both_ways(pipeline: Pipeline[Any, Any]) -> None:
 
 async def twice(pipeline: Pipeline[Any, Any]) -> None:
     """Tries again after an error."""
-    with suppress(trio.BrokenResourceError):
+    with suppress(trio.BrokenResourceError, FrameError):
         await echo(pipeline)
     await echo(pipeline)
 
@@ -227,6 +236,101 @@ async def test_a_peer_that_refuses_the_certificate_is_one_line_of_the_log(caplog
     (line,) = caplog.records
     assert (logging.WARNING, None) == (line.levelno, line.exc_info)
     assert re.search(" broke off: TLS failed: .*http request", line.getMessage(), re.IGNORECASE)
+
+
+async def line_of_the_log(sent: bytes, caplog: pytest.LogCaptureFixture, **server: Any) -> logging.LogRecord:
+    """What is logged of a connection over which this is sent; at DEBUG there is a traceback behind it."""
+    caplog.set_level(logging.DEBUG, "pipeline.serve")
+    async with serving(**server) as (port, _):
+        async with await connect(port) as stream:
+            with suppress(trio.BrokenResourceError):  # the server may have been faster
+                await stream.send_all(sent)
+                await stream.send_eof()
+                await read_all(stream)
+        while not caplog.records:
+            await trio.lowlevel.checkpoint()
+    if caplog.records[0].levelno == logging.WARNING:
+        line, details = caplog.records
+        assert None is line.exc_info
+        assert (logging.DEBUG, True) == (details.levelno, details.exc_info is not None)
+        return line
+    (line,) = caplog.records
+    return line
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("handler", [echo, both_ways, twice])
+async def test_what_a_peer_sends_wrong_is_one_line_of_the_log(
+    handler: Callable[[Pipeline[Any, Any]], Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It names the stage, its limit and both numbers."""
+    line = await line_of_the_log(b"too long\n", caplog, handler=handler, make_chain=lambda: LineFramer(max_bytes=5))
+    assert re.search(
+        r"^the connection from .* was closed for what came over it: FrameTooLongError in LineFramer.inbound: "
+        r"LineFramer: a line of at least \d bytes is over the limit, max_bytes=5",
+        line.getMessage(),
+    )
+
+
+class Picky(Inbound[bytes, bytes]):
+    """Takes no X."""
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        if b"X" in item:
+            raise ValueError(f"of {item!r}\n{'y' * 1000}")
+        return [item]
+
+
+class Declared(Picky):
+    peer_errors = (ValueError,)
+
+
+class Handshake(Declared):
+    ready = False
+
+
+class PickyHandshake(Picky):
+    ready = False
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize("stage", [Declared, Handshake])
+async def test_a_stage_says_which_of_its_errors_are_the_peers(
+    stage: type[Picky], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A peer cannot write lines of its own, nor long ones; also not before the handler is called."""
+    line = await line_of_the_log(b"X\n", caplog, handler=echo, make_chain=lambda: Passthrough(stage()))
+    _, text = line.getMessage().split(" was closed for what came over it: ")
+    assert text.startswith(rf"ValueError in {stage.__name__}: of b'X\n'\nyyy")
+    assert text.endswith("yyy...")
+    assert len(line.getMessage()) < 550
+
+
+async def send_two_lines(pipeline: Pipeline[Any, Any]) -> None:
+    await pipeline.send(b"one\ntwo")
+
+
+@pytest.mark.real_time
+@pytest.mark.parametrize(
+    ("handler", "make_chain", "kind"),
+    [
+        (echo, lambda: Passthrough(Picky()), ValueError),
+        (echo, lambda: Passthrough(PickyHandshake()), ValueError),
+        (echo, lambda: Picky() | Passthrough(Declared()), ValueError),
+        (send_two_lines, LineFramer, FrameError),
+    ],
+)
+async def test_an_error_that_is_nobodys_but_ones_own_keeps_its_traceback(
+    handler: Callable[[Pipeline[Any, Any]], Any],
+    make_chain: Callable[[], Any],
+    kind: type[Exception],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Of a stage that says nothing, whatever another one says; and of what is sent."""
+    line = await line_of_the_log(b"X", caplog, handler=handler, make_chain=make_chain)
+    assert logging.ERROR == line.levelno
+    assert line.exc_info is not None
+    assert isinstance(line.exc_info[1], kind)
 
 
 @pytest.mark.real_time
@@ -306,7 +410,9 @@ async def test_a_connection_that_is_never_ready(caplog: pytest.LogCaptureFixture
     async with serving(echo, NeverReady, ready_seconds=0.05) as (port, _), await connect(port) as stream:
         assert b"" == await read_all(stream)
 
-    assert "StageTimeoutError: the connection was not ready within 0.05 seconds" in caplog.text
+    (line,) = caplog.records
+    assert (logging.WARNING, None) == (line.levelno, line.exc_info)
+    assert line.getMessage().endswith(" was closed: it was not ready within 0.05 seconds")
 
 
 @pytest.mark.real_time

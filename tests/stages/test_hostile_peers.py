@@ -13,22 +13,37 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 
-from pipeline import FrameTooLongError
+from pipeline import NEED_INPUT, Engine, FrameTooLongError
 from pipeline.testing import Harness, check_linear
 from stages import (
+    HTTP1,
+    HTTP2,
+    IRC,
+    LSP,
+    SOCKS,
+    TLS,
     ContentLengthFramer,
+    DBus,
     DelimiterFramer,
+    FastCGI,
     JSONCodec,
     JSONFramer,
     LengthFramer,
     LineFramer,
     MessagePackCodec,
     NetstringFramer,
+    ProtobufCodec,
+    SMTPClient,
+    StructCodec,
+    TextCodec,
     VarintFramer,
+    WebSocket,
     ZlibCodec,
 )
 from tests.code_blocks import ROOT
+from tests.stages.tls_parts import server_context
 
 SOURCES = sorted((ROOT / "stages").rglob("*.py"))
 FILE = pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -152,6 +167,45 @@ def test_a_flood_of_empty_frames_takes_the_memory_of_one_read(make: Callable[[],
     once = peak_bytes(make().inbound.process_sync, [read])
     assert once < MIB
     assert peak_bytes(make().inbound.process_sync, [read] * 4) < 2 * once + 65536
+
+
+# ---- logs
+
+
+GARBAGE: dict[str, tuple[Callable[[], Any], bytes]] = {
+    "JSONCodec": (JSONCodec, b"{"),
+    "MessagePackCodec": (MessagePackCodec, b"\xc1"),
+    "ProtobufCodec": (lambda: ProtobufCodec(Timestamp), b"\xff"),
+    "StructCodec": (lambda: StructCodec(">I"), b"abc"),
+    "TextCodec": (TextCodec, b"\xff"),
+    "ZlibCodec": (ZlibCodec, b"abc"),
+    "TLS": (lambda: TLS(server_context(), server_side=True), b"GET / HTTP/1.1\r\n"),
+    "DBus": (DBus, b"REJECTED\r\n"),
+    "FastCGI": (FastCGI, b"GET / HTTP/1.1\r\n"),
+    "HTTP1": (lambda: HTTP1("server"), b"nonsense\r\n\r\n"),
+    "HTTP2": (lambda: HTTP2("server"), b"GET / HTTP/1.1\r\nHost: example.org\r\n\r\n"),
+    "IRC": (IRC, b":"),
+    "LSP": (LSP, b"[]"),
+    "SMTPClient": (SMTPClient, b"SSH-2.0\r\n"),
+    "SOCKS": (lambda: SOCKS("server"), b"GET / HTTP/1.1\r\n"),
+    "WebSocket": (lambda: WebSocket("server"), b"\x16\x03\x01"),
+}
+
+
+@pytest.mark.parametrize(("make", "data"), GARBAGE.values(), ids=GARBAGE)
+def test_what_is_wrong_with_a_peers_bytes_is_laid_to_the_peer(make: Callable[[], Any], data: bytes) -> None:
+    """So a server logs it in one line, and nobody can fill a disk with tracebacks."""
+    engine = Engine(make())
+    engine.start()
+    assert NEED_INPUT is engine.next_item()
+    assert None is engine.at_fault()
+    engine.feed(data)
+    with pytest.raises(Exception) as caught:
+        while engine.next_item() is NEED_INPUT:
+            engine.to_write()
+    at_fault = engine.at_fault()
+    assert at_fault is not None
+    assert at_fault.name in str(caught.value.__notes__)
 
 
 # ---- hashes

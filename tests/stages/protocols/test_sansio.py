@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, End, Engine, Pipeline, Reply, SurgeryError
+from pipeline import END, NEED_INPUT, End, Engine, Pipeline, Reply, SurgeryError
 from pipeline.testing import Harness, check_codec, check_linear, pipeline_pair
 from stages.framing import LineFramer
 from stages.protocols import SansIO
@@ -411,3 +411,20 @@ async def test_two_ends_understand_each_other_byte_by_byte() -> None:
 
 def test_work_is_linear() -> None:
     check_linear(Least, lambda n: [b"a\n"] * n, n=2000)
+
+
+def test_what_the_library_raises_for_the_peers_bytes_is_laid_to_the_peer() -> None:
+    """Where the stage says which errors these are."""
+
+    class Says(Least):
+        peer_errors = (CommandError,)
+
+    for stage, blamed in ((Says(), True), (Least(), False)):
+        engine: Engine[Any, Any] = Engine(stage)
+        engine.start()
+        engine.feed(b"bad\n")
+        with pytest.raises(CommandError):
+            while engine.next_item() is NEED_INPUT:
+                engine.to_write()
+        assert blamed == (engine.at_fault() is stage.inbound)
+        engine.close()

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 
 from pipeline import Pipeline, StageTimeoutError, SurgeryError, open_attended, pump
-from pipeline.testing import Harness, pipeline_pair
+from pipeline.testing import Harness, check_linear, pipeline_pair
 from stages import SOCKS, LineFramer, Meter, Rechunk, SOCKSError, SOCKSReply, SOCKSRequest
 from tests.stages.protocols.socks_wire import ASK_4A, ASK_5, GRANTED_5, LOGIN, client, server
 
@@ -279,3 +279,14 @@ async def test_a_proxy_is_a_server_a_client_and_pump() -> None:
         await peer.send_eof()
         assert b"" == await target.receive_some()
         assert b"\0\x5a" + bytes(6) + b"answer" == b"".join([data async for data in peer])
+
+
+def test_work_is_linear() -> None:
+    check_linear(granted, lambda n: [b"x"] * n, n=2000)
+
+
+def granted() -> SOCKS[Any, Any]:
+    stage = server()
+    list(stage.inbound.process_sync(ASK_4A))
+    stage.outbound.process_sync(SOCKSReply.GRANTED)
+    return stage

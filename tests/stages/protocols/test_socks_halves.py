@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pipeline import END, Reply, StageTimeoutError
-from pipeline.testing import Harness, check_linear, pipeline_pair
+from pipeline.testing import Harness, pipeline_pair
 from stages import SOCKS, Meter, SOCKSError, SOCKSReply, SOCKSRequest
 from tests.stages.protocols.socks_wire import ASK_4A, ASK_5, GRANTED_5, LOGIN, REQUEST, client, cuts_of, server
 
@@ -200,17 +200,6 @@ def test_inside_the_handshake_nothing_is_given_back() -> None:
     assert [] == stage.inbound.unread(())
     assert () == tuple(stage.inbound.process_sync(b"\5"))
     assert stage.inbound.unread(()) is None
-
-
-def test_work_is_linear() -> None:
-    check_linear(granted, lambda n: [b"x"] * n, n=2000)
-
-
-def granted() -> SOCKS[Any, Any]:
-    stage = server()
-    list(stage.inbound.process_sync(ASK_4A))
-    stage.outbound.process_sync(SOCKSReply.GRANTED)
-    return stage
 
 
 def test_errors_of_both_roles_are_under_the_same_name() -> None:

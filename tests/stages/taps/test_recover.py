@@ -13,6 +13,7 @@ import trio.testing
 from pipeline import (
     CorruptFrameError,
     Duplex,
+    Engine,
     FrameError,
     Inbound,
     Outbound,
@@ -363,3 +364,18 @@ async def test_what_the_stage_says_of_itself_is_not_said_of_the_handler() -> Non
         await far.send_eof()
         assert [1, 2, 3] == [item async for item in pipeline]
     assert b"no\nno\n" == await far.receive_some()
+
+
+def test_what_the_handler_raises_is_not_laid_to_the_peer() -> None:
+    """`JSONCodec` lays its own to him."""
+
+    def give_up(item: object, error: Exception) -> Result[Any]:
+        raise ValueError("of the handler")
+
+    engine = Engine(recover(JSONCodec(), give_up))
+    engine.start()
+    engine.feed(b"{")
+    with pytest.raises(ValueError, match="of the handler"):
+        engine.next_item()
+    assert None is engine.at_fault()
+    engine.close()
