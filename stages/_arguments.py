@@ -14,6 +14,13 @@ def check_size(
     raise kind(f"{stage}({parameter}={value!r}): must be a whole number of {unit}, {least} or more{remedy}")
 
 
+def check_seconds(stage: str, parameter: str, value: object) -> None:
+    """Refuse a time that is none; None is no limit."""
+    right = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    if not (value is None or right):
+        raise ValueError(f"{stage}({parameter}={value!r}): must be more than 0, or None for no limit")
+
+
 def check_choice(stage: str, parameter: str, value: object, choices: tuple[object, ...]) -> None:
     """Refuse a value that is none of the choices; the message lists them."""
     if value not in choices:

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
-from pipeline import CorruptFrameError, End, FrameTooLongError, IncompleteFrameError
+from pipeline import CorruptFrameError, End, FrameTooLongError, IncompleteFrameError, StageTimeoutError
 
-from .._arguments import check_size
+from .._arguments import check_seconds, check_size
 from ._dbus_format import FIXED_HEADER, check_body, check_header, message_size
 from .sansio import SansIO
 
@@ -23,6 +23,7 @@ __all__ = ["DBus"]
 
 _DEFAULT_BYTES: Final = 1 << 20
 _MAX_LINE_BYTES: Final = 8192
+_DEFAULT_SECONDS: Final = 30
 _LAST_TYPE: Final = 4
 _FIRST_SERIAL: Final = 1
 _MAX_SERIAL: Final = 0xFFFFFFFF
@@ -46,10 +47,12 @@ class DBus(SansIO["Message", "Message"]):
     Args:
         max_bytes: the longest message accepted or sent, with its header.
         authenticate: False: it was done before, or this is a connection on which nobody does it.
+        handshake_seconds: how long the bus may take to accept us; None: for ever.
 
     Raises:
         jeepney.auth.AuthenticationError: the bus refused us, or ended the connection before it accepted us; inbound
             stays failed, and nothing can be sent.
+        StageTimeoutError: it took too long to accept us; the same.
         FrameTooLongError: a message is over `max_bytes`, or a line of the authentication over 8192; as soon as it says
             so. Inbound stays failed; outbound refuses such a message, and goes on.
         CorruptFrameError: what came is no message; inbound stays failed.
@@ -63,11 +66,18 @@ class DBus(SansIO["Message", "Message"]):
 
     end_waits = False
 
-    def __init__(self, *, max_bytes: int = _DEFAULT_BYTES, authenticate: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        max_bytes: int = _DEFAULT_BYTES,
+        authenticate: bool = True,
+        handshake_seconds: float | None = _DEFAULT_SECONDS,
+    ) -> None:
         check_size("DBus", "max_bytes", max_bytes, default=_DEFAULT_BYTES, least=FIXED_HEADER)
+        check_seconds("DBus", "handshake_seconds", handshake_seconds)
         self._jeepney = _jeepney()
         self.peer_errors = (self._jeepney.auth.AuthenticationError,)
-        self._max_bytes = max_bytes
+        self._max_bytes, self._handshake_seconds = max_bytes, handshake_seconds
         self._authenticator: Any = self._jeepney.auth.Authenticator() if authenticate else None
         self._received = bytearray()
         self._to_write = b""
@@ -91,7 +101,16 @@ class DBus(SansIO["Message", "Message"]):
         """Say who we are."""
         if self._authenticator is not None:
             self._to_write = self._authenticator.data_to_send()
+            if self._handshake_seconds is not None:
+                self.deadline = self.inbound.now() + self._handshake_seconds
         return ()
+
+    def on_timer(self, now: float, /) -> Iterable[Message | End]:
+        """Fail: it took too long."""
+        raise StageTimeoutError(
+            f"DBus: the bus has not accepted us after {self._handshake_seconds:g} seconds. Raise handshake_seconds if "
+            f"it is right to be so slow"
+        )
 
     def receive_data(self, data: bytes, /) -> Iterable[Message | End]:
         """Take the answer of the bus, then messages."""
@@ -133,7 +152,7 @@ class DBus(SansIO["Message", "Message"]):
         # All of it: what follows the line cannot be right, since the bus has not been told to begin.
         self._authenticator.feed(bytes(self._received))
         self._received.clear()
-        self._authenticator = None
+        self._authenticator = self.deadline = None
         self._to_write += self._jeepney.auth.BEGIN
         return True
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from pipeline import END, End, FrameTooLongError
+from pipeline import END, End, FrameTooLongError, StageTimeoutError
 
-from .._arguments import check_size
+from .._arguments import check_seconds, check_size
 from ._smtp_command import SMTPCommand
 from ._smtp_connection import connection_type, smtpproto
 from .sansio import SansIO
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["SMTPClient"]
 
 _DEFAULT_BYTES: Final = 65536
+_DEFAULT_SECONDS: Final = 300
+"""RFC 5321, section 4.5.3.2.1."""
 _SHORTEST_REPLY: Final = len(b"250\r\n")
 _CODE: Final = 3  # digits
 _ASKS = 334
@@ -65,6 +67,7 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
 
     Args:
         max_reply_bytes: the longest reply accepted, with all its lines and their ends.
+        greeting_seconds: how long the server may take to greet; None: for ever.
 
     Raises:
         smtpproto.protocol.SMTPProtocolViolation: what the server sent is no reply, or none that fits; it ended the
@@ -72,6 +75,7 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
             written, and others can be sent.
         smtpproto.protocol.SMTPMissingExtension, smtpproto.protocol.SMTPUnsupportedAuthMechanism: the server does not
             offer that; nothing was written.
+        StageTimeoutError: the greeting took too long; inbound stays failed.
         FrameTooLongError: a reply is over `max_reply_bytes`; inbound stays failed.
         ValueError: the mail has a lone CR or LF in it; nothing was written.
         TypeError: what is sent is neither a command nor a mail; nothing was written.
@@ -85,11 +89,14 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
     connection: SMTPClientProtocol
     end_waits = False
 
-    def __init__(self, *, max_reply_bytes: int = _DEFAULT_BYTES) -> None:
+    def __init__(
+        self, *, max_reply_bytes: int = _DEFAULT_BYTES, greeting_seconds: float | None = _DEFAULT_SECONDS
+    ) -> None:
         check_size("SMTPClient", "max_reply_bytes", max_reply_bytes, default=_DEFAULT_BYTES, least=_SHORTEST_REPLY)
+        check_seconds("SMTPClient", "greeting_seconds", greeting_seconds)
         self._smtp = smtpproto()
         self.peer_errors = (self._smtp.SMTPProtocolViolation,)
-        self._max_reply_bytes = max_reply_bytes
+        self._max_reply_bytes, self._greeting_seconds = max_reply_bytes, greeting_seconds
         self.connection = connection_type()()
         self._buffer = bytearray()  # of the next reply, which smtpproto has not seen
         self._line = self._searched = 0  # where its unfinished line begins, and where to look for the end of that
@@ -117,6 +124,19 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
 
     # ---- in
 
+    def start(self) -> Iterable[SMTPResponse | End]:
+        """Wait for the greeting."""
+        if self._greeting_seconds is not None:
+            self.deadline = self.inbound.now() + self._greeting_seconds
+        return ()
+
+    def on_timer(self, now: float, /) -> Iterable[SMTPResponse | End]:
+        """Fail: it took too long."""
+        raise StageTimeoutError(
+            f"SMTPClient: the server has not greeted after {self._greeting_seconds:g} seconds. Raise greeting_seconds "
+            f"if it is right to be so slow"
+        )
+
     def receive_data(self, data: bytes, /) -> Iterable[SMTPResponse | End]:
         """Take replies, one by one."""
         self._check_nothing_injected()
@@ -128,8 +148,8 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
         if self._buffer or self.connection.needs_incoming_data:
             begun = f", {len(self._buffer)} bytes into it" if self._buffer else ""
             raise self._smtp.SMTPProtocolViolation(
-                f"SMTPClient: the server ended the connection when a reply was due{begun}; it was "
-                f"{self.connection.state.name.replace('_', ' ')}"
+                f"SMTPClient: the server ended the connection when a reply was due{begun} "
+                f"(state: {self.connection.state.name})"
             )
         return ()
 
@@ -157,6 +177,7 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
 
     def _take(self, reply: bytes) -> SMTPResponse | None:
         """What a whole reply becomes; None: it was answered."""
+        self.deadline = None  # this is the greeting, or it came before
         lines = [line.ljust(_CODE + 1) for line in reply.decode(errors="replace").split("\r\n")[:-1]]
         # smtpproto takes ASCII alone, in lines that have a space behind the code.
         plain = "".join(f"{line}\r\n" for line in lines).encode("ascii", "backslashreplace")

@@ -13,7 +13,7 @@ from typing_extensions import TypeVar
 
 from pipeline import Duplex
 
-from .._arguments import check_choice
+from .._arguments import check_choice, check_seconds
 from .._bytes import BytesLike
 from ._socks_halves import ClientInbound, ClientOutbound, ServerInbound, ServerOutbound
 from ._socks_handshake import ClientHandshake, ServerHandshake, SOCKSError, SOCKSReply, SOCKSRequest, siosocks_protocol
@@ -96,7 +96,7 @@ class SOCKS(Duplex[BytesLike, A, B, bytes], Generic[A, B]):
             # What was called is shown in errors and logs.
             self._call = (self._call[0], {**self._call[1], "password": "***"})
         check_choice("SOCKS", "role", role, ("client", "server"))
-        _check_seconds(handshake_seconds)
+        check_seconds("SOCKS", "handshake_seconds", handshake_seconds)
         if role == "client":
             if versions is not None:
                 raise ValueError(
@@ -133,13 +133,6 @@ def _server(versions: Collection[int] | None, username: str | None, password: st
 
 _CLIENT: Final = "SOCKS('client', host='example.org', port=80)"
 _SERVER: Final = "SOCKS('server')"
-
-
-def _check_seconds(seconds: object) -> None:
-    if seconds is None:
-        return
-    if not isinstance(seconds, int | float) or isinstance(seconds, bool) or not seconds > 0:
-        raise ValueError(f"SOCKS(handshake_seconds={seconds!r}): must be more than 0, or None for no limit")
 
 
 def _checked_place(host: str | None, port: int | None) -> tuple[str, int]:

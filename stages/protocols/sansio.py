@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from operator import length_hint
-from typing import Any, Generic
+from typing import Any, Final, Generic
 
 from typing_extensions import TypeVar
 
@@ -50,6 +50,8 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
     """bool: True once nothing will ever be sent any more: behind what is to be written, the wire is half-closed."""
     holds: Any = None
     """int | None: how many bytes of something unfinished the library holds; None: it does not say."""
+    deadline: Any = None
+    """float | None: when `on_timer` is due, in seconds on the pipeline's clock, `self.inbound.now()`."""
     peer_errors: Any = ()
     """tuple[type[Exception], ...]: what is raised for what the peer sent, and for nothing else."""
     close_waits: bool = False
@@ -66,8 +68,8 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
                 f"events: self.connection.receive_data(data); return self._events()"
             )
         self._end_was_given = False
-        polls = cls.poll is not SansIO.poll
-        super().__init__(_PollingInbound(self) if polls else _Inbound(self), _Outbound(self))
+        polls, timed = cls.poll is not SansIO.poll, cls.on_timer is not SansIO.on_timer
+        super().__init__(_INBOUND[polls, timed](self), _Outbound(self))
 
     # ---- what a library must have
 
@@ -117,6 +119,10 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
 
         It is called often, and first of all: before the stage is fed and after anything was sent. `()`: there are none.
         """
+        return ()
+
+    def on_timer(self, now: float, /) -> Iterable[ClientIn | End]:
+        """Act on the passed `deadline`, and move it; or raise: the peer took too long."""
         return ()
 
     def leftover(self) -> bytes | None:
@@ -236,6 +242,33 @@ class _PollingInbound(_Inbound[ClientIn]):
     def poll(self) -> Result[ClientIn]:
         """Give the events that need no input."""
         return () if self._failure is not None else self._made(self._protocol.poll)
+
+
+class _TimedInbound(_Inbound[ClientIn]):
+    """The inbound half of a library that has timers; a chain without any is spared asking for them."""
+
+    @property
+    def deadline(self) -> float | None:
+        """When the library's next timer is due."""
+        due: float | None = None if self._failure is not None else self._protocol.deadline
+        return due
+
+    async def on_timer(self, now: float, /) -> Result[ClientIn]:
+        """Let the library act."""
+        return self._made(self._protocol.on_timer, now)
+
+
+class _TimedPollingInbound(_TimedInbound[ClientIn], _PollingInbound[ClientIn]):
+    """Both."""
+
+
+_INBOUND: Final[dict[tuple[bool, bool], type[_Inbound[Any]]]] = {
+    (False, False): _Inbound,
+    (True, False): _PollingInbound,
+    (False, True): _TimedInbound,
+    (True, True): _TimedPollingInbound,
+}
+"""By whether it polls, and whether it has timers."""
 
 
 class _Outbound(Outbound[ClientOut, bytes]):

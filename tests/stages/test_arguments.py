@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stages._arguments import check_choice, check_size
+from stages._arguments import check_choice, check_seconds, check_size
 
 
 def test_sizes_from_the_least_on_pass() -> None:
@@ -29,3 +29,11 @@ def test_a_value_that_is_none_of_the_choices_is_refused_with_the_list() -> None:
     check_choice("LineFramer", "ending", "lf", ("any", "lf"))
     with pytest.raises(ValueError, match=r"^LineFramer\(ending='cr'\): must be one of 'any', 'lf'$"):
         check_choice("LineFramer", "ending", "cr", ("any", "lf"))
+
+
+def test_a_time_is_more_than_nothing_or_no_limit() -> None:
+    for right in (1, 0.5, None):
+        check_seconds("SOCKS", "handshake_seconds", right)
+    for wrong in (0, -1.5, True, "5"):
+        with pytest.raises(ValueError, match=r"^SOCKS\(handshake_seconds=.*\): must be more than 0, or None for no"):
+            check_seconds("SOCKS", "handshake_seconds", wrong)

@@ -25,7 +25,14 @@ from jeepney import (
 )
 from jeepney.auth import AuthenticationError
 
-from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError, Pipeline, open_calls
+from pipeline import (
+    CorruptFrameError,
+    FrameTooLongError,
+    IncompleteFrameError,
+    Pipeline,
+    StageTimeoutError,
+    open_calls,
+)
 from pipeline.testing import Harness, check_limit, check_linear
 from stages import DBus
 from tests.stages.framing.driving import pieces_at, random_pieces
@@ -130,12 +137,25 @@ async def test_a_bus_that_leaves_or_keeps_silent() -> None:
     await theirs.send_eof()
     with pytest.raises(AuthenticationError, match=r"ended the connection before it accepted us\. Bus sent: b'OK'"):
         await Pipeline(ours, DBus()).__aenter__()
-    ours, theirs = trio.testing.memory_stream_pair()
-    with trio.move_on_after(3) as slow:
-        await Pipeline(ours, DBus()).__aenter__()
-    assert slow.cancelled_caught
-    assert HELLO == await theirs.receive_some()
-    assert b"" == await theirs.receive_some()
+    for options, seconds in (({}, 30), ({"handshake_seconds": 2}, 2)):
+        ours, theirs = trio.testing.memory_stream_pair()
+        began = trio.current_time()
+        with pytest.raises(StageTimeoutError, match=f"DBus: the bus has not accepted us after {seconds} seconds"):
+            await Pipeline(ours, DBus(**options)).__aenter__()
+        assert seconds == trio.current_time() - began
+        assert HELLO == await theirs.receive_some()
+        assert b"" == await theirs.receive_some()
+
+
+def test_it_may_take_for_ever_and_behind_it_nothing_is_due() -> None:
+    harness = Harness(DBus(handshake_seconds=None))
+    harness.advance(10_000)
+    harness.receive(OK)
+    harness = Harness(DBus())
+    harness.advance(29)
+    harness.receive(OK)
+    harness.advance(10_000)
+    assert list(map(text, MESSAGES)) == list(map(text, harness.receive(WIRE)))
 
 
 # ---- messages
@@ -310,3 +330,8 @@ def test_without_jeepney_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_wrong_size_is_refused(max_bytes: Any) -> None:
     with pytest.raises((ValueError, TypeError), match=r"DBus\(max_bytes="):
         DBus(max_bytes=max_bytes)
+
+
+def test_a_time_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"DBus\(handshake_seconds=0\): must be more than 0, or None"):
+        DBus(handshake_seconds=0)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 
-from pipeline import FrameTooLongError, Reply
+from pipeline import FrameTooLongError, IncompleteFrameError, Pipeline, Reply, StageTimeoutError
 from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
-from stages import IRC, IRCMessage, LineFramer, recover
+from stages import IRC, IdleTimeout, IRCMessage, LineFramer, recover
 
 WIRE = (
     b":mx NOTICE * :hello\r\n"
@@ -169,3 +170,30 @@ async def test_two_ends_over_one_connection(trickle: int | None) -> None:
         assert IRCMessage("PONG", "a b") == await server.receive()
         nursery.start_soon(client.send, IRCMessage("JOIN", "#chat"))
         assert IRCMessage("JOIN", "#chat") == await server.receive()
+
+
+@pytest.mark.parametrize(
+    ("wire", "error", "says"),
+    [
+        (b"ERROR :Closing Link: banned\r\n", trio.EndOfChannel, None),
+        (b"PING :x\r\n:mx 00", IncompleteFrameError, "the stream ended 6 bytes into a line"),
+        (None, StageTimeoutError, "IdleTimeout"),
+    ],
+    ids=["refused", "cut", "slow"],
+)
+async def test_a_registration_that_comes_to_nothing_is_an_error_and_the_transport_is_closed(
+    wire: bytes | None, error: type[Exception], says: str | None
+) -> None:
+    peer, ours = trio.testing.memory_stream_pair()
+    if wire is not None:
+        await peer.send_all(wire)
+        await peer.send_eof()
+    heard = list[str]()
+    with pytest.raises(error, match=says):
+        async with Pipeline[Any, Any](ours, IdleTimeout(30) | chain()) as pipeline:
+            await pipeline.send_many([IRCMessage("NICK", "ada"), IRCMessage("USER", "ada", "0", "*", "Ada")])
+            while True:
+                heard.append((await pipeline.receive()).command)
+    assert heard == (["ERROR"] if error is trio.EndOfChannel else [])
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.send_all(b"x")

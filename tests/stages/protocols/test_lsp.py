@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import trio
+import trio.testing
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from pipeline.testing import Harness, check_linear, pipeline_pair
 from stages import (
     LSP,
     ContentLengthFramer,
+    IdleTimeout,
     LineFramer,
     RPCError,
     RPCMessage,
@@ -309,3 +311,42 @@ async def test_both_ends_ask_over_one_connection_with_ids_of_their_own(trickle: 
             with pytest.raises(ValueError, match="this request's key is None"):
                 await calls.call(RPCNotification("exit"))
             await calls.notify(RPCNotification("exit"))
+
+
+@pytest.mark.parametrize(
+    ("wire", "error", "says"),
+    [
+        (framed(whole(b'"id":1,"error":{"code":-32002,"message":"no"}')), None, ""),
+        (framed(whole(b'"id":1,"result":{}'))[:-5], trio.BrokenResourceError, "no reply came to this request"),
+        (b"", trio.BrokenResourceError, "no reply came to this request"),
+        (b"not a language server\r\n\r\n", trio.BrokenResourceError, "ContentLengthFramer: "),
+        (
+            None,
+            trio.BrokenResourceError,
+            "no reply came to this request: .*nothing has come from the peer for 30 seconds",
+        ),
+    ],
+    ids=["refused", "cut", "ended", "another program", "slow"],
+)
+async def test_an_initialize_that_comes_to_nothing_is_an_error_and_the_transport_is_closed(
+    wire: bytes | None, error: type[Exception] | None, says: str
+) -> None:
+    peer, ours = trio.testing.memory_stream_pair()
+    if wire is not None:
+        await peer.send_all(wire)
+        await peer.send_eof()
+
+    async def initialize() -> None:
+        async with (
+            Pipeline[Any, Any](ours, IdleTimeout(30) | chain()) as pipeline,
+            open_calls(pipeline, LSP.reply_key, request_key=LSP.request_key) as calls,
+        ):
+            assert RPCError(1, -32002, "no") == await calls.call(RPCRequest("initialize", {}, 1))
+
+    if error is None:
+        await initialize()
+    else:
+        with pytest.raises(error, match=says):
+            await initialize()
+    with pytest.raises(trio.ClosedResourceError):
+        await ours.send_all(b"x")

@@ -370,6 +370,54 @@ def test_a_generator_that_would_be_fed_too_late_is_refused() -> None:
         Late()
 
 
+class Timed(Whole):
+    """It says so where nothing came in time, and fails at the second time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deadline: float | None = None
+
+    def start(self) -> Iterable[str]:
+        self.deadline = self.inbound.now() + 5
+        return super().start()
+
+    def on_timer(self, now: float, /) -> Iterable[str]:
+        self.library.out += b"still there?\n"
+        if self.holds:
+            raise CommandError("too slow")
+        self.deadline = now + 5
+        return [f"silent until {now:g}"]
+
+
+class TimedLeast(Timed):
+    """Without `poll`."""
+
+    poll = SansIO.poll  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("make", [Timed, TimedLeast])
+def test_a_library_may_have_timers(make: type[Timed]) -> None:
+    """What it says and gives then goes as elsewhere; after an error there are none."""
+    stage = make()
+    harness = Harness(stage)
+    harness.receive(b"a\n")
+    harness.advance(4)
+    harness.replies.clear()
+    assert ["silent until 5"] == harness.advance(1)
+    assert [b"still there?\n"] == harness.replies
+    harness.receive(b"beg")
+    with pytest.raises(CommandError, match="too slow"):
+        harness.advance(5)
+    assert [b"still there?\n"] * 2 == harness.replies
+    assert stage.inbound.deadline is None
+    harness.advance(50)
+
+
+async def test_without_timers_nothing_is_due() -> None:
+    assert () == Least().on_timer(0)
+    assert Least().inbound.deadline is None
+
+
 WIRE = b"a\nhold\nline one\nline two\n"
 
 

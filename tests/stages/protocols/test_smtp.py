@@ -406,7 +406,7 @@ async def test_tls_that_never_comes_is_an_error_and_the_transport_is_closed(
 @pytest.mark.parametrize(
     ("wire", "says"),
     [
-        (b"", "the server ended the connection when a reply was due; it was greeting expected"),
+        (b"", "the server ended the connection when a reply was due \\(state: greeting_expected\\)"),
         (GREETING[:5], "ended the connection when a reply was due, 5 bytes into it"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "a reply begins with three digits and a space, not with b'H'"),
         (b"250 hello\r\n", "Unexpected response: 250 hello"),
@@ -436,19 +436,30 @@ async def test_a_server_that_refuses_says_so_and_is_not_asked() -> None:
 
 async def test_a_greeting_that_is_slow_is_an_error_and_the_transport_is_closed() -> None:
     peer, ours = trio.testing.memory_stream_pair()
-    with pytest.raises(StageTimeoutError):
-        async with Pipeline[Any, Any](ours, IdleTimeout(30) | SMTPClient()):
+    await peer.send_all(GREETING[:5])
+    with pytest.raises(StageTimeoutError, match="SMTPClient: the server has not greeted after 300 seconds"):
+        async with Pipeline[Any, Any](ours, SMTPClient()):
             pass
-    assert 30 == trio.current_time()
+    assert 300 == trio.current_time()
     with pytest.raises(trio.ClosedResourceError):
         await ours.receive_some()
     await peer.aclose()
 
 
+def test_it_may_take_for_ever_and_behind_the_greeting_nothing_is_due() -> None:
+    for options, seconds in (({"greeting_seconds": None}, 10_000), ({"greeting_seconds": 5}, 4)):
+        harness = Harness(SMTPClient(**options))
+        harness.advance(seconds)
+        assert [220] == [reply.code for reply in harness.receive(GREETING)]
+        harness.advance(10_000)
+        harness.send(EHLO)
+        harness.advance(10_000)
+
+
 async def test_a_connection_that_ends_at_a_command_is_an_error() -> None:
     harness = greeted()
     harness.send(SMTPCommand.mail("a@b"))
-    with pytest.raises(SMTPProtocolViolation, match="ended the connection when a reply was due; it was ready"):
+    with pytest.raises(SMTPProtocolViolation, match="ended the connection when a reply was due \\(state: ready\\)"):
         harness.finish()
 
 
@@ -587,6 +598,8 @@ def test_a_mail_at_the_wrong_time_is_refused() -> None:
 def test_wrong_arguments_are_refused(size: int) -> None:
     with pytest.raises(ValueError, match=rf"SMTPClient\(max_reply_bytes={size}\): must be a whole number of bytes, 5"):
         SMTPClient(max_reply_bytes=size)
+    with pytest.raises(ValueError, match=rf"SMTPClient\(greeting_seconds={size - 4}\): must be more than 0, or None"):
+        SMTPClient(greeting_seconds=size - 4)
 
 
 # ---- much of it

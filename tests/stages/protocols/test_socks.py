@@ -153,6 +153,10 @@ async def test_one_task_may_receive_while_another_one_answers() -> None:
         assert b"later" == await attended.receive()
 
 
+def test_work_behind_a_handshake_is_linear() -> None:
+    check_linear(client, lambda n: [b"\5\0", GRANTED_5, *[b"x"] * n], n=2000)
+
+
 # ---- changing the chain
 
 GREETING = b"220 hello\r\n250 more\r\n"
