@@ -137,11 +137,11 @@ async def test_a_bus_that_leaves_or_keeps_silent() -> None:
     await theirs.send_eof()
     with pytest.raises(AuthenticationError, match=r"ended the connection before it accepted us\. Bus sent: b'OK'"):
         await Pipeline(ours, DBus()).__aenter__()
-    for options, seconds in (({}, 30), ({"handshake_seconds": 2}, 2)):
+    for dbus, seconds in ((DBus(), 30), (DBus(handshake_seconds=2), 2)):
         ours, theirs = trio.testing.memory_stream_pair()
         began = trio.current_time()
         with pytest.raises(StageTimeoutError, match=f"DBus: the bus has not accepted us after {seconds} seconds"):
-            await Pipeline(ours, DBus(**options)).__aenter__()
+            await Pipeline(ours, dbus).__aenter__()
         assert seconds == trio.current_time() - began
         assert HELLO == await theirs.receive_some()
         assert b"" == await theirs.receive_some()

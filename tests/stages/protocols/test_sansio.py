@@ -392,7 +392,7 @@ class Timed(Whole):
 class TimedLeast(Timed):
     """Without `poll`."""
 
-    poll = SansIO.poll  # type: ignore[assignment]
+    poll = SansIO.poll
 
 
 @pytest.mark.parametrize("make", [Timed, TimedLeast])

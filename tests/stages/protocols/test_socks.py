@@ -154,7 +154,8 @@ async def test_one_task_may_receive_while_another_one_answers() -> None:
 
 
 def test_work_behind_a_handshake_is_linear() -> None:
-    check_linear(client, lambda n: [b"\5\0", GRANTED_5, *[b"x"] * n], n=2000)
+    behind = [b"\5\0", GRANTED_5]
+    check_linear(lambda: SOCKS("client", host="a", port=80), lambda n: [*behind, *[b"x"] * n], n=2000)
 
 
 # ---- changing the chain
