@@ -25,7 +25,7 @@ class Lifetime:
         self._engine, self._driver, self._news = engine, driver, driver.news
         self._close_seconds = close_seconds
         self._entering = self._entered = False
-        self._closed = trio.Event()
+        self._closed = False
 
     async def __aenter__(self) -> Self:
         """Start the stages; ends when every one is ready, or an item for the client is there.
@@ -99,10 +99,12 @@ class Lifetime:
 
     async def _close(self, *, graceful: bool) -> None:
         if self._news.closed:
-            await self._closed.wait()
+            while not self._closed:
+                await self._news.changed()
             await trio.lowlevel.checkpoint()
             return
         try:
             await close(self._driver, graceful=graceful and self._entered, seconds=self._close_seconds)
         finally:
-            self._closed.set()
+            self._closed = True
+            self._news.tell()

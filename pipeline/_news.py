@@ -25,12 +25,12 @@ class Newsroom:
         self.changes = 0  # how often something changed
         self.deadline: Callable[[], float | None] = lambda: None  # what a waiting task must look after
         self.on_close: Callable[[], None] = lambda: None
-        self._lot = trio.lowlevel.ParkingLot()
-        self._scopes: set[trio.CancelScope] = set()  # cancelled by close() only
-        self._turn_scopes: set[trio.CancelScope] = set()  # which follow the deadline ...
+        self._lot: trio.lowlevel.ParkingLot | None = None  # most pipelines never need one
+        self._scopes: list[trio.CancelScope] = []  # cancelled by close() only
+        self._turn_scopes: list[trio.CancelScope] = []  # which follow the deadline ...
         self._followed = math.inf  # ... as it was last
         self._read_scope: trio.CancelScope | None = None
-        self._turns = trio.lowlevel.ParkingLot()
+        self._turns: trio.lowlevel.ParkingLot | None = None
         self.turn_taken = False
         self.awaited = 0
         """How many tasks wait for something to change, or for their turn."""
@@ -52,7 +52,7 @@ class Newsroom:
     def close(self) -> None:
         """Every task leaves what it waits for with `trio.ClosedResourceError`."""
         self.closed = True
-        for scope in self._scopes | self._turn_scopes:
+        for scope in (*self._scopes, *self._turn_scopes):
             scope.cancel()
         self.interrupt()
         self.on_close()
@@ -64,6 +64,8 @@ class Newsroom:
 
     async def changed(self) -> None:
         """Wait until something changed."""
+        if self._lot is None:
+            self._lot = trio.lowlevel.ParkingLot()
         await self._park(self._lot)
 
     async def _park(self, lot: trio.lowlevel.ParkingLot) -> None:
@@ -76,20 +78,20 @@ class Newsroom:
     async def wait(self, deadline: float | None = None) -> None:
         """Wait until something changed, or the deadline is over; raise when the pipeline is closed."""
         if deadline is None:
-            await self._park(self._lot)
+            await self.changed()
         else:
             with trio.CancelScope(deadline=deadline):
-                await self._park(self._lot)
+                await self.changed()
         self.check_open()
 
     async def until_closed(self, wait: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Await `wait(*args)`; when the pipeline is closed meanwhile, cancel it and raise."""
         with trio.CancelScope() as scope:
-            self._scopes.add(scope)
+            self._scopes.append(scope)
             try:
                 return await wait(*args)
             finally:
-                self._scopes.discard(scope)
+                self._scopes.remove(scope)
         raise closed_error()
 
     @types.coroutine
@@ -115,13 +117,14 @@ class Newsroom:
                 raise (rest or closed_error()) from None
             with trio.CancelScope() as scope:
                 if not told:
-                    self._scopes.add(scope)
+                    self._scopes.append(scope)
                     if self.closed:
                         scope.cancel()
                 try:
                     step, value = steps.send, (yield self._with_way_out(yielded))
                 finally:
-                    self._scopes.discard(scope)
+                    if not told:
+                        self._scopes.remove(scope)
             # What trio sends is an outcome, of which the stage makes what it stands for.
             if self.closed and not told and isinstance(getattr(value, "error", None), trio.Cancelled):
                 told, step, value = True, steps.throw, _Leave()
@@ -161,6 +164,8 @@ class Newsroom:
     async def take_turn(self, on_deadline: Callable[[], Awaitable[None]]) -> None:
         """Wait for the turn to send, first come, first served; deadlines are looked after meanwhile."""
         while self.turn_taken:
+            if self._turns is None:
+                self._turns = trio.lowlevel.ParkingLot()
             if not await self.park_until_due(self._turns):
                 return  # handed over by pass_turn
             await on_deadline()
@@ -171,12 +176,12 @@ class Newsroom:
         """Wait in `lot`; whether a deadline passed meanwhile. Raise when the pipeline is closed."""
         self._follow_deadline()
         with trio.CancelScope(deadline=self._followed) as scope:
-            self._turn_scopes.add(scope)
+            self._turn_scopes.append(scope)
             try:
                 await self._park(lot)
                 return False
             finally:
-                self._turn_scopes.discard(scope)
+                self._turn_scopes.remove(scope)
         self.check_open()
         return True
 

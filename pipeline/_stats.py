@@ -215,7 +215,7 @@ def _ends_of(pipeline: Pipeline[Any, Any], now: float) -> dict[str, Any]:
         "reading": now - driver.read_began if driver.reading else None,
         "writing": now - driver.write_began if writing else None,
         "receiving": pipeline._receiving,
-        "sending": int(driver.news.turn_taken) + len(driver.news._turns),
+        "sending": int(driver.news.turn_taken) + len(driver.news._turns or ()),
     }
 
 

@@ -193,10 +193,12 @@ class SocketWriter:
         self.socket = stream.socket
         self.interrupts = 0
         self.closing = False
-        self._poll = _poll_for_writing(stream.socket.fileno())
+        self._poll: Callable[[], bool] | None = None
 
     def has_room(self) -> bool | None:
         """Whether `write_some` would not wait; a closed socket would not."""
+        if self._poll is None:
+            self._poll = _poll_for_writing(self.socket.fileno())
         return self._poll()
 
     async def wait_room(self) -> None:
