@@ -13,13 +13,13 @@ from __future__ import annotations
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 
 from typing_extensions import TypeVar
 
 from ._errors import StageInUseError
-from ._stage import END, In, Out, Reply, Stage, can_process, remember_call, results_of, shown_call
+from ._stage import END, Host, In, Out, Reply, Stage, can_process, remember_call, results_of, shown_call
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -171,8 +171,17 @@ class Chain(Duplex[WireIn, ClientIn, ClientOut, WireOut]):
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         self.parts = parts
-        self.inbound = InboundChain(_halves(parts, "inbound"))
-        self.outbound = OutboundChain(_halves(parts, "outbound"))
+
+    # Made when somebody asks for them: a pipeline takes the chain apart without.
+    @cached_property
+    def inbound(self) -> InboundChain:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The inbound halves of the pieces, as one stage."""
+        return InboundChain(_halves(self.parts, "inbound"))
+
+    @cached_property
+    def outbound(self) -> OutboundChain:  # type: ignore[override]  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The outbound halves of the pieces, as one stage."""
+        return OutboundChain(_halves(self.parts, "outbound"))
 
     def __repr__(self) -> str:
         return _drawn(self.parts)
@@ -298,7 +307,10 @@ def places_of(chain: object) -> list[Place]:
         TypeError: a piece is no stage, or one without a direction or without `process`.
         StageInUseError: a stage object is there twice, or served another pipeline already.
     """
-    parts = _parts_of(chain)
+    return _places(_parts_of(chain))
+
+
+def _places(parts: tuple[Any, ...]) -> list[Place]:
     places = [_place(number, part, len(parts)) for number, part in enumerate(parts, 1)]
     seen: dict[int, Place] = {}
     for place in places:
@@ -311,7 +323,7 @@ def places_of(chain: object) -> list[Place]:
 def join(left: object, right: object) -> Any:
     """`left | right`: flat, so that joining is associative; checked, so that a mistake shows where it is made."""
     parts = (*_parts_of(left), *_parts_of(right))
-    places_of(PassthroughChain(parts))
+    _places(parts)
     return chain_of(parts)
 
 
@@ -387,7 +399,7 @@ def _what_it_is(part: object) -> str:
 
 
 def _refuse_used(place: Place, stage: Stage[Any, Any], total: int, seen: dict[int, Place]) -> None:
-    if stage._used:
+    if stage._host is not None:
         what = "served another pipeline already"
     elif id(stage) in seen:
         what = f"is the same object as stage {seen[id(stage)].number}"
@@ -400,16 +412,9 @@ def _refuse_used(place: Place, stage: Stage[Any, Any], total: int, seen: dict[in
     )
 
 
-def claim(
-    place: Place,
-    clock: Callable[[], float],
-    held_below: Callable[[Stage[Any, Any]], int | None],
-    input_paused: Callable[[], bool],
-) -> None:
+def claim(place: Place, host: Host, clock: Callable[[], float]) -> None:
     """Mark a place's stages as belonging to a pipeline, for good; from now on they read its clock and ask it."""
     for stage in (*place.inbound_stages, *place.outbound_stages):
         if not stage.shareable:
-            object.__setattr__(stage, "_used", True)  # it may be a frozen dataclass
+            object.__setattr__(stage, "_host", host)  # it may be a frozen dataclass
             object.__setattr__(stage, "_clock", clock)
-            object.__setattr__(stage, "_held_below", partial(held_below, stage))
-            object.__setattr__(stage, "_input_paused", input_paused)

@@ -109,8 +109,16 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             or self._outbound.full
             or self.inbound_error is not None
             or not self._inbound.takes()
-            or self._is_paused()
+            or self.input_paused()
         )
+
+    def input_paused(self) -> bool:
+        """Whether a stage pauses; see `Stage.input_paused`."""
+        return not all(slot.stage.wants_input for slot in self._inbound.slots if self._inbound.takes(slot.index))
+
+    def held_below(self, stage: Stage[Any, Any], /) -> int | None:
+        """How much the stages below it hold; see `Stage.held_below`."""
+        return held_below(stage, self._slots)
 
     @property
     def has_inbound_news(self) -> bool:
@@ -354,7 +362,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
     def claim(self, seats: list[Seat]) -> None:
         """Their stages belong to this engine from now on."""
         for seat in seats:
-            claim(seat.place, self._clock, self._held_below, self._is_paused)
+            claim(seat.place, self, self._clock)
 
     def reseat(self, seats: list[Seat]) -> None:
         """Go on with other pieces; what waits at those that are gone goes on from where they were."""
@@ -411,12 +419,6 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
 
     def _tell_news(self) -> None:
         self.on_news()
-
-    def _is_paused(self) -> bool:
-        return not all(slot.stage.wants_input for slot in self._inbound.slots if self._inbound.takes(slot.index))
-
-    def _held_below(self, stage: Stage[Any, Any]) -> int | None:
-        return held_below(stage, self._slots)
 
     def _ask_for_poll(self, slot: Slot) -> None:
         if self._inbound.takes(slot.index):

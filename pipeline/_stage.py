@@ -19,7 +19,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -60,6 +60,14 @@ END: Final = End.END
 
 Result: TypeAlias = Iterable[Out | Reply[Any] | End]  # no string: users write Result[str], and Python evaluates it
 """What `process` returns: any iterable, also a lazy one; `()` for "nothing yet", `[x]` for one item."""
+
+
+class Host(Protocol):
+    """What a stage can ask of that which it belongs to."""
+
+    def held_below(self, stage: Stage[Any, Any], /) -> int | None: ...
+
+    def input_paused(self) -> bool: ...
 
 
 class Stage(Generic[In, Out]):
@@ -121,10 +129,8 @@ class Stage(Generic[In, Out]):
     holds: Any = None
     """int | None: how much of an unfinished input item it holds, in bytes or items; 0: nothing; None: does not say."""
 
-    _used: bool = False
     _clock: Callable[[], float] = staticmethod(time.monotonic)
-    _held_below: Callable[[], int | None] = staticmethod(lambda: None)
-    _input_paused: Callable[[], bool] = staticmethod(lambda: False)
+    _host: Host | None = None  # what it belongs to, for good
     _call: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
 
     if not TYPE_CHECKING:  # the checkers are to see the subclass's own __init__ only
@@ -224,14 +230,14 @@ class Stage(Generic[In, Out]):
         More than 0: the peer has begun something, such as a frame, that has not come out. None: none of
         them says, as shareable ones need not; and outside a pipeline.
         """
-        return self._held_below()
+        return None if self._host is None else self._host.held_below(self)
 
     def input_paused(self) -> bool:
         """Return whether some stage of the chain pauses (`wants_input` is False), so that the wire is not read.
 
         Then it says nothing about the peer that nothing comes from it. False outside a pipeline.
         """
-        return self._input_paused()
+        return self._host is not None and self._host.input_paused()
 
     def __repr__(self) -> str:
         return shown_call(self.name, self._call)
@@ -322,8 +328,13 @@ def _what_is_wrong(method: str, result: object, other_remedy: str) -> str:
 def remember_call(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Make an object which knows its arguments, so that a chain's `repr` shows it as it was written."""
     self = object.__new__(cls)
-    object.__setattr__(self, "_call", (args, kwargs))  # it may be a frozen dataclass
+    if args or kwargs:
+        object.__setattr__(self, "_call", (args, kwargs or _NO_KEYWORDS))  # it may be a frozen dataclass
     return self
+
+
+_NO_KEYWORDS: Final[dict[str, Any]] = {}
+"""One for all calls: each empty dict is 64 bytes, of each stage of each connection."""
 
 
 def shown_call(name: str, call: tuple[tuple[Any, ...], dict[str, Any]]) -> str:
