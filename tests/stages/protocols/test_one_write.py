@@ -7,7 +7,7 @@ no stage makes two steps of what is one: an answer to one read, all that is told
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -93,7 +93,7 @@ def mail() -> EmailMessage:
     return message
 
 
-def greet() -> Iterator[Any]:
+def greet() -> Generator[Any, Any, None]:
     yield Reply(b"hello\n")
     yield Reply(b"who are you?\n")
     yield b"\n"
