@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import trio
 
-from pipeline import END, Duplex, Inbound, Outbound, Reply
+from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply
 
 
 class Split(Inbound[bytes, bytes]):
@@ -197,6 +197,15 @@ async def tcp_pair() -> AsyncIterator[tuple[trio.SocketStream, trio.SocketStream
         server = await listener.accept()
     async with client, server:
         yield client, server
+
+
+@asynccontextmanager
+async def over_tcp(chain: Any, **options: Any) -> AsyncIterator[tuple[Pipeline[Any, Any], trio.SocketStream]]:
+    """A pipeline on one end of a TCP connection, and the other end, whose end comes first: closing waits for nobody."""
+    async with tcp_pair() as (here, there), Pipeline(here, chain, **options) as pipeline:
+        yield pipeline, there
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):  # it may be gone already
+            await there.send_eof()
 
 
 class _CancelAt(trio.abc.Instrument):

@@ -16,6 +16,7 @@ from pipeline import Attended, Inbound, Passthrough, Pipeline, StageTimeoutError
 from pipeline.testing import pipeline_pair
 from stages import LineFramer
 from tests.pipeline.parts import Answers, cancelled_at
+from tests.pipeline.wires import PATIENCE
 
 settled = trio.testing.wait_all_tasks_blocked
 
@@ -301,7 +302,7 @@ async def test_a_handler_that_works_answers_in_time_over_a_socket() -> None:
         (listener,) = await nursery.start(serve, busy, 0, lambda: LineFramer() | Answers())
         port = listener.socket.getsockname()[1]
         stream = await trio.open_tcp_stream("127.0.0.1", port)
-        with trio.fail_after(5):
+        with trio.fail_after(PATIENCE):
             async with Pipeline(stream, LineFramer(), close_seconds=0) as client:
                 await client.send_many([b"work", b"ping", b"ping"])
                 assert [b"pong", b"pong"] == [await client.receive() for _ in range(2)]

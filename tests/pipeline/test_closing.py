@@ -14,6 +14,7 @@ import trio.testing
 from pipeline import Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
 from tests.pipeline.parts import Paced
 from tests.pipeline.wires import (
+    PATIENCE,
     Clogged,
     Closing,
     Lines,
@@ -150,20 +151,20 @@ async def test_a_peer_that_never_reads(seconds: float) -> None:
     assert (1, 1) == (stage.closed, transport.closed)
 
 
-@pytest.mark.real_time
 async def test_a_peer_that_never_reads_from_a_socket() -> None:
     """The same over TCP, when the kernel takes nothing more."""
     near, far = await tcp_pair()
     small_buffers(near, far)
     pipeline = Pipeline(near, Closing(), close_seconds=0.1)
-    with trio.fail_after(0.4), pytest.raises(trio.BrokenResourceError, match=r"0\.1 seconds with 1 bytes unwritten"):
+    with pytest.raises(trio.BrokenResourceError, match=r"0\.1 seconds with 1 bytes unwritten"):
         async with far, pipeline:
             await clog(near)
+            began = trio.current_time()
 
+    assert 0.1 == pytest.approx(trio.current_time() - began)
     assert -1 == near.socket.fileno()
 
 
-@pytest.mark.real_time
 async def test_a_peer_that_never_reads_tls() -> None:
     """The same over TLS, whose close notify does not go out either."""
     raw, raw_peer = await tcp_pair()
@@ -174,28 +175,29 @@ async def test_a_peer_that_never_reads_tls() -> None:
         nursery.start_soon(far.do_handshake)
         await pipeline._enter()
     await pipeline.send(b"x" * 60_000)
-    with trio.fail_after(0.4):
-        await pipeline.aclose()
+    began = trio.current_time()
+    await pipeline.aclose()
     await trio.aclose_forcefully(far)
 
+    assert trio.current_time() - began <= 0.1
     assert -1 == raw.socket.fileno()
 
 
-@pytest.mark.real_time
 @pytest.mark.parametrize("closes", [False, True])
 async def test_a_peer_that_does_not_close(closes: bool, caplog: pytest.LogCaptureFixture) -> None:
     """All is written, so it is no error; the log tells what took so long, and what to do."""
     near, far = await tcp_pair()
-    async with far, Pipeline(near, Passthrough(), close_seconds=0.05) as pipeline:
+    async with far, Pipeline(near, Passthrough(), close_seconds=0.5) as pipeline:
         await pipeline.send(b"goodbye")
         if closes:
             await far.aclose()
+            await trio.lowlevel.wait_readable(near.socket)
 
     assert [("pipeline.close", logging.WARNING)] * (not closes) == [
         (record.name, record.levelno) for record in caplog.records
     ]
     for record in caplog.records:
-        assert record.getMessage().startswith("closing Passthrough() took 0.0")
+        assert record.getMessage().startswith("closing Passthrough() took 0.5 seconds")
         assert "the peer did not close its end. If that end is in this task too, give each" in record.getMessage()
 
 
@@ -247,7 +249,7 @@ async def test_unread_input_does_not_destroy_the_last_reply(make_pair: Any) -> N
     async with far, trio.open_nursery() as nursery:
 
         async def answer() -> None:
-            async with Pipeline(near, Passthrough(Lines())) as pipeline:
+            async with Pipeline(near, Passthrough(Lines()), close_seconds=PATIENCE) as pipeline:
                 await pipeline.send(b"the last reply")
                 sent.set()
 
@@ -276,7 +278,7 @@ async def test_unread_input_does_not_destroy_the_last_reply_over_tls() -> None:
     reply = bytes(300_000)
 
     async def answer() -> None:
-        async with Pipeline(near, Passthrough(Lines())) as pipeline:
+        async with Pipeline(near, Passthrough(Lines()), close_seconds=PATIENCE) as pipeline:
             await pipeline.send(reply)
 
     async with trio.open_nursery() as nursery:
@@ -284,7 +286,7 @@ async def test_unread_input_does_not_destroy_the_last_reply_over_tls() -> None:
         await far.do_handshake()
         await far.send_all(b"unread" * 1000)
         await trio.testing.wait_all_tasks_blocked(0.01)
-        with trio.fail_after(1):
+        with trio.fail_after(PATIENCE):
             assert reply == await read_all(far)
         await far.aclose()
 
@@ -437,7 +439,6 @@ async def test_a_stage_that_cannot_be_cancelled_holds_closing_up_for_its_time_on
     assert ended
 
 
-@pytest.mark.real_time
 async def test_an_aclose_that_waits_for_the_peer_can_be_cancelled() -> None:
     """It does not wait for close_seconds, and everything is closed."""
     near, far = await tcp_pair()
@@ -445,7 +446,7 @@ async def test_an_aclose_that_waits_for_the_peer_can_be_cancelled() -> None:
     pipeline = Pipeline(near, stage, close_seconds=60)
     await pipeline.send(b"x")
     async with far:
-        with trio.move_on_after(0.02) as scope:
+        with trio.move_on_after(1) as scope:
             await pipeline.aclose()
         assert scope.cancelled_caught
         assert b"x." == await read_all(far)
@@ -453,15 +454,14 @@ async def test_an_aclose_that_waits_for_the_peer_can_be_cancelled() -> None:
     assert (1, -1) == (stage.closed, near.socket.fileno())
 
 
-@pytest.mark.real_time
 async def test_a_peer_that_does_not_close_holds_closing_up_for_its_time_only() -> None:
     """That is no error: all was written."""
     near, far = await tcp_pair()
     async with far:
         began = trio.current_time()
-        async with Pipeline(near, Passthrough(), close_seconds=0.05) as pipeline:
+        async with Pipeline(near, Passthrough()) as pipeline:
             await pipeline.send(b"x")
-        assert 0.05 <= trio.current_time() - began < 0.4
+        assert 5 == pytest.approx(trio.current_time() - began)
         assert b"x" == await read_all(far)
 
 

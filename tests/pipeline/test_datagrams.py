@@ -12,6 +12,7 @@ import trio
 import trio.testing
 
 from pipeline import Datagrams, Passthrough, Pipeline, inbound, outbound
+from tests.pipeline.wires import PATIENCE
 
 pytestmark = pytest.mark.real_time
 
@@ -27,7 +28,7 @@ async def udp() -> tuple[Datagrams, Any]:
 async def two() -> AsyncIterator[tuple[Datagrams, Any, Datagrams, Any]]:
     """Two channels and their addresses."""
     (one, one_address), (other, other_address) = await udp(), await udp()
-    with trio.fail_after(1):
+    with trio.fail_after(PATIENCE):
         async with one, other:
             yield one, one_address, other, other_address
 

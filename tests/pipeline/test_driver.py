@@ -11,7 +11,19 @@ import trio
 import trio.testing
 
 from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, inbound
-from tests.pipeline.parts import Answers, Handshake, Lines, Paced, Waits, WaitsOut, Window, cancelled_at, tcp_pair
+from tests.pipeline.parts import (
+    Answers,
+    Handshake,
+    Lines,
+    Paced,
+    Waits,
+    WaitsOut,
+    Window,
+    cancelled_at,
+    over_tcp,
+    tcp_pair,
+)
+from tests.pipeline.wires import PATIENCE, clog
 
 MEGABYTE = 1_000_000
 
@@ -86,16 +98,15 @@ async def test_both_peers_send_and_answer_and_nobody_stands_still(size: int) -> 
             received += len(item) + 1
         assert total == received
 
-    with trio.fail_after(30):
-        async with (
-            tcp_pair() as (one, two),
-            Pipeline(one, Lines() | Owes(100_000, size), close_seconds=0.1) as a,
-            Pipeline(two, Lines() | Owes(100_000, size), close_seconds=0.1) as b,
-            trio.open_nursery() as nursery,
-        ):
-            for pipeline in (a, b):
-                nursery.start_soon(sender, pipeline)
-                nursery.start_soon(receiver, pipeline)
+    async def both_ways(pipeline: Any) -> None:
+        async with pipeline, trio.open_nursery() as nursery:
+            nursery.start_soon(sender, pipeline)
+            nursery.start_soon(receiver, pipeline)
+
+    with trio.fail_after(2 * PATIENCE):
+        async with tcp_pair() as (one, two), trio.open_nursery() as nursery:
+            for stream in (one, two):
+                nursery.start_soon(both_ways, Pipeline(stream, Lines() | Owes(100_000, size)))
 
 
 @pytest.mark.real_time
@@ -104,29 +115,26 @@ async def test_both_peers_owe_replies_while_the_kernel_is_full() -> None:
     pong = b"pong" + b"." * 60_000
     got: list[bytes] = []
 
-    async def read(pipeline: Any, scope: trio.CancelScope) -> None:
-        async for item in pipeline:
-            if b"pong" in item:  # behind the line which was cut when the buffers were full
-                got.append(item[item.index(b"pong") :])
-                break
-        if len(got) == 2:
-            scope.cancel()
-        await trio.sleep_forever()
+    async def read(stream: trio.SocketStream) -> None:
+        async with Pipeline(stream, Lines() | Answers()) as pipeline:
+            async for item in pipeline:
+                if b"pong" in item:  # behind the line which was cut when the buffers were full
+                    got.append(item[item.index(b"pong") :])
+                    break
+            if len(got) == 2:
+                both.set()
+            await both.wait()
 
-    with trio.fail_after(20):
+    both = trio.Event()
+
+    with trio.fail_after(PATIENCE):
         async with tcp_pair() as (one, two):
             for stream in (one, two):
                 await stream.send_all(b"ping 60000\n")
-                with trio.move_on_after(0.1):
-                    while True:
-                        await stream.socket.send(b"x" * 999 + b"\n")
-            async with (
-                Pipeline(one, Lines() | Answers(), close_seconds=0.1) as a,
-                Pipeline(two, Lines() | Answers(), close_seconds=0.1) as b,
-                trio.open_nursery() as nursery,
-            ):
-                nursery.start_soon(read, a, nursery.cancel_scope)
-                nursery.start_soon(read, b, nursery.cancel_scope)
+                await clog(stream, b"x" * 999 + b"\n")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(read, one)
+                nursery.start_soon(read, two)
     assert [pong, pong] == got
 
 
@@ -552,7 +560,7 @@ async def test_a_waiting_receive_runs_timers() -> None:
 @pytest.mark.real_time
 async def test_a_slow_client_is_no_idle_peer() -> None:
     """Data that waits in the kernel is read before a past deadline is judged."""
-    async with tcp_pair() as (here, there), Pipeline(here, Lines() | Idle(0.05), close_seconds=0.1) as pipeline:
+    async with over_tcp(Lines() | Idle(0.05)) as (pipeline, there):
         await there.send_all(b"one\n")
         await trio.sleep(0.15)
 

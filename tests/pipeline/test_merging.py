@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from pipeline import END, Pipeline, Result, outbound
-from tests.pipeline.parts import Join, Lines, Odd, Twice, WaitsOut, tcp_pair, turns_of_others
+from tests.pipeline.parts import Join, Lines, Odd, Twice, WaitsOut, over_tcp, tcp_pair, turns_of_others
 from tests.pipeline.wires import Recording, all_of
 
 
@@ -87,7 +87,7 @@ async def test_a_flush_that_fails_inside_receive_breaks_outbound_only() -> None:
 @pytest.mark.real_time
 async def test_a_merged_send_that_has_to_write_is_cancelled_without_effect() -> None:
     """It is too large to be merged; what was merged before stays."""
-    async with tcp_pair() as (here, there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Join(), merge_writes=True) as (pipeline, there):
         await pipeline.send(b"before")
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -101,7 +101,7 @@ async def test_a_merged_send_that_has_to_write_is_cancelled_without_effect() -> 
 @pytest.mark.real_time
 async def test_merged_sends_let_others_run_and_notice_cancellation() -> None:
     """At least once per 1,000 of them, also where nothing is ever written."""
-    async with tcp_pair() as (here, _there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Join(), merge_writes=True) as (pipeline, _there):
         async with turns_of_others() as turns:
             for _ in range(5000):
                 await pipeline.send(b"x")
@@ -153,7 +153,7 @@ async def test_many_merged_items_wait_on_any_transport(*, waits: bool) -> None:
 @pytest.mark.real_time
 async def test_small_batches_that_are_merged_let_others_run() -> None:
     """Nothing is ever written, so the number of items decides."""
-    async with tcp_pair() as (here, _there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Join(), merge_writes=True) as (pipeline, _there):
         async with turns_of_others() as turns:
             for _ in range(3000):
                 await pipeline.send_many([b"x"])
@@ -163,7 +163,7 @@ async def test_small_batches_that_are_merged_let_others_run() -> None:
 @pytest.mark.real_time
 async def test_many_merged_items_of_which_nothing_comes_let_others_run() -> None:
     """A busy loop of them cannot hold up the other tasks."""
-    async with tcp_pair() as (here, _there), Pipeline(here, Odd(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Odd(), merge_writes=True) as (pipeline, _there):
         async with turns_of_others() as turns:
             for _ in range(100):
                 await pipeline.send_many([b"0"])
@@ -173,7 +173,7 @@ async def test_many_merged_items_of_which_nothing_comes_let_others_run() -> None
 @pytest.mark.real_time
 async def test_merged_sends_go_out_in_the_order_in_which_they_were_called() -> None:
     """Also the first after something else has happened, which lets other tasks run."""
-    async with tcp_pair() as (here, there), Pipeline(here, Join(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Join(), merge_writes=True) as (pipeline, there):
         for _ in range(20):
             await pipeline.flush()
             called = trio.Event()
@@ -193,7 +193,7 @@ async def test_merged_sends_go_out_in_the_order_in_which_they_were_called() -> N
 @pytest.mark.real_time
 async def test_merged_bytes_wait_while_a_receive_does_not() -> None:
     """Answers to pipelined requests leave in one write, also where each request is asked for by `receive()` (P4)."""
-    async with tcp_pair() as (here, there), Pipeline(here, Lines(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Lines(), merge_writes=True) as (pipeline, there):
         await there.send_all(b"a\nb\nc\n")
         for _ in range(3):
             await pipeline.send(b"re " + await pipeline.receive())
@@ -209,7 +209,7 @@ async def test_merged_bytes_wait_while_a_receive_does_not() -> None:
 @pytest.mark.real_time
 async def test_an_item_that_becomes_several_is_merged_too() -> None:
     """Only a receive that waits, 64 KiB or a flush has them written (P4)."""
-    async with tcp_pair() as (here, there), Pipeline(here, Twice(), merge_writes=True, close_seconds=0.05) as pipeline:
+    async with over_tcp(Twice(), merge_writes=True) as (pipeline, there):
         await pipeline.send(b"a")
         for item in (b"b", b"c", b"d"):
             await pipeline.send(item)

@@ -41,8 +41,8 @@ async def test_send_and_receive_at_once_over_tcp() -> None:
     """Two peers that each send and receive in two tasks get everything."""
     async with (
         tcp_pair() as (one, two),
-        Pipeline(one, Lines(), close_seconds=0.1) as a,
-        Pipeline(two, Lines(), close_seconds=0.1) as b,
+        Pipeline(one, Lines()) as a,
+        Pipeline(two, Lines()) as b,
         trio.open_nursery() as nursery,
     ):
 
@@ -63,7 +63,7 @@ async def test_send_and_receive_at_once_over_tcp() -> None:
 
 
 def _lines_at_both(left: Any, right: Any) -> tuple[Any, Any]:
-    return Pipeline(left, Lines(), close_seconds=0.2), Pipeline(right, Lines(), close_seconds=0.2)
+    return Pipeline(left, Lines()), Pipeline(right, Lines())
 
 
 async def _memory() -> tuple[Any, Any]:
@@ -95,13 +95,11 @@ async def test_a_pipeline_keeps_trios_contract_in_lockstep() -> None:
     await check_channel(_lockstep, items=BYTES, both_ways=True, make_clogged=_lockstep)
 
 
-@pytest.mark.real_time
 async def test_a_pipeline_keeps_trios_contract_over_tcp() -> None:
     """Over real sockets."""
     await check_channel(_tcp, items=BYTES, both_ways=True)
 
 
-@pytest.mark.real_time
 async def test_a_pipeline_keeps_trios_contract_over_tls() -> None:
     """Over `trio.SSLStream` on real sockets."""
     await check_channel(_tls, items=BYTES, both_ways=True)

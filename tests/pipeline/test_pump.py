@@ -11,7 +11,7 @@ import trio
 import trio.testing
 
 from pipeline import Passthrough, Pipeline, inbound, pump
-from tests.pipeline.wires import Closing, Lines, read_all, tcp_pair, tls
+from tests.pipeline.wires import PATIENCE, Closing, Lines, read_all, tcp_pair, tls
 
 
 async def entered(*pipelines: Pipeline[Any, Any]) -> None:
@@ -32,7 +32,7 @@ async def pumping(a: Any, b: Any) -> AsyncIterator[None]:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run)
-        with trio.fail_after(2):
+        with trio.fail_after(PATIENCE):
             yield
 
 

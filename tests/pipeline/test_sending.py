@@ -11,7 +11,18 @@ import trio
 import trio.testing
 
 from pipeline import END, Outbound, Passthrough, Pipeline, Reply, outbound
-from tests.pipeline.parts import Join, Lines, Odd, Split, Twice, WaitsOut, cancelled_at, tcp_pair, turns_of_others
+from tests.pipeline.parts import (
+    Join,
+    Lines,
+    Odd,
+    Split,
+    Twice,
+    WaitsOut,
+    cancelled_at,
+    over_tcp,
+    tcp_pair,
+    turns_of_others,
+)
 from tests.pipeline.wires import Recording, all_of, clog
 
 
@@ -222,8 +233,8 @@ async def test_a_send_that_is_cancelled_before_it_began_has_no_effect(chain: Any
 @pytest.mark.parametrize("many", [False, True])
 async def test_a_send_that_is_cancelled_with_nothing_written(*, many: bool) -> None:
     """Of several the next write begins with them; a single one is the caller's again, and a stage is ahead of it."""
-    async with tcp_pair() as (here, there), Pipeline(here, Numbers(), close_seconds=0.05) as pipeline:
-        full = await clog(here)
+    async with over_tcp(Numbers()) as (pipeline, there):
+        full = await clog(pipeline.transport)
         with trio.move_on_after(0.01) as scope:
             await (pipeline.send_many([b"a", b"b"]) if many else pipeline.send(b"a"))
         assert scope.cancelled_caught
@@ -234,7 +245,7 @@ async def test_a_send_that_is_cancelled_with_nothing_written(*, many: bool) -> N
                 await pipeline.send(b"c")
             return
         await pipeline.send(b"c")
-        assert b"1a\n2b\n3c\n" == await there.receive_some()
+        assert b"1a\n2b\n3c\n" == await all_of(there, 9)
 
 
 @pytest.mark.real_time
@@ -305,10 +316,7 @@ async def test_a_send_of_many_that_fails_sends_what_came_before() -> None:
 @pytest.mark.parametrize("merge_writes", [False, True])
 async def test_a_send_that_is_cancelled_where_the_short_way_ends_has_no_effect(*, merge_writes: bool) -> None:
     """The engine has the item then, and must not keep it."""
-    async with (
-        tcp_pair() as (here, there),
-        Pipeline(here, Twice(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
-    ):
+    async with over_tcp(Twice(), merge_writes=merge_writes) as (pipeline, there):
         await pipeline.send(b"a")
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -316,13 +324,13 @@ async def test_a_send_that_is_cancelled_where_the_short_way_ends_has_no_effect(*
         assert scope.cancelled_caught
         await pipeline.send(b"c")
         await pipeline.flush()
-        assert b"aacc" == await there.receive_some()
+        assert b"aacc" == await all_of(there, 4)
 
 
 @pytest.mark.real_time
 async def test_a_send_while_another_task_writes_waits_its_turn() -> None:
     """Also where nothing has happened since the short way was found free."""
-    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+    async with over_tcp(Join()) as (pipeline, there):
         await pipeline.send(b"first")
         async with trio.open_nursery() as nursery:
             for item in (b"a" * 8_000_000, b"b" * 8_000_000, b"c"):
@@ -344,8 +352,7 @@ async def test_many_items_go_out_in_order_however_they_go(*, merge_writes: bool)
     items[2500:2500] = [b"1" + b"x" * 70_000 + b","] * 3
     expected = b"".join(item * (item[0] - 48) for item in items)
     async with (
-        tcp_pair() as (here, there),
-        Pipeline(here, Odd(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
+        over_tcp(Odd(), merge_writes=merge_writes) as (pipeline, there),
         trio.open_nursery() as nursery,
     ):
 
@@ -359,7 +366,7 @@ async def test_many_items_go_out_in_order_however_they_go(*, merge_writes: bool)
 
 @pytest.mark.real_time
 async def test_many_items_let_others_run_at_least_once_per_thousand() -> None:
-    async with tcp_pair() as (here, _there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+    async with over_tcp(Join()) as (pipeline, _there):
         async with turns_of_others() as turns:
             await pipeline.send_many(b"x" for _ in range(10_000))
         assert turns.count >= 7
@@ -374,10 +381,7 @@ async def test_many_items_one_of_which_is_refused(*, merge_writes: bool) -> None
         yield b"1d"
         raise LookupError("no more")
 
-    async with (
-        tcp_pair() as (here, there),
-        Pipeline(here, Odd(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
-    ):
+    async with over_tcp(Odd(), merge_writes=merge_writes) as (pipeline, there):
         with pytest.raises(ValueError, match="bad item") as caught:
             await pipeline.send_many([b"1a", b"1b", b"bad", b"1c"])
         assert ["in outbound stage Odd (stage 1 of 1 of Odd()), process(), item: b'bad'"] == caught.value.__notes__
@@ -392,9 +396,9 @@ async def test_many_items_one_of_which_is_refused(*, merge_writes: bool) -> None
 @pytest.mark.real_time
 async def test_many_items_that_are_cancelled_go_out_with_the_next_write() -> None:
     """Those which were taken; none is cut, and none is doubled."""
-    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+    async with over_tcp(Join()) as (pipeline, there):
         await pipeline.send(b"0")
-        size = await clog(here)
+        size = await clog(pipeline.transport)
         with trio.move_on_after(0.01) as scope:
             await pipeline.send_many([b"a", b"b"])
         assert scope.cancelled_caught
@@ -407,10 +411,7 @@ async def test_many_items_that_are_cancelled_go_out_with_the_next_write() -> Non
 @pytest.mark.parametrize("merge_writes", [False, True])
 async def test_a_stage_that_refuses_one_of_several_sends(*, merge_writes: bool) -> None:
     """Over a socket: its error comes with a note, and it is as if that one had not been sent."""
-    async with (
-        tcp_pair() as (here, there),
-        Pipeline(here, Odd(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
-    ):
+    async with over_tcp(Odd(), merge_writes=merge_writes) as (pipeline, there):
         await pipeline.send(b"1a")
         with pytest.raises(ValueError, match="bad item") as caught:
             await pipeline.send(b"bad")
@@ -424,10 +425,7 @@ async def test_a_stage_that_refuses_one_of_several_sends(*, merge_writes: bool) 
 @pytest.mark.parametrize("merge_writes", [False, True])
 async def test_any_object_is_an_item_on_the_short_way_too(*, merge_writes: bool) -> None:
     """None is not taken for nothing: the wire refuses it."""
-    async with (
-        tcp_pair() as (here, there),
-        Pipeline(here, Passthrough(), merge_writes=merge_writes, close_seconds=0.05) as pipeline,
-    ):
+    async with over_tcp(Passthrough(), merge_writes=merge_writes) as (pipeline, there):
         await pipeline.send(b"a")
         with pytest.raises(TypeError, match="gave the wire NoneType"):
             await pipeline.send(None)
@@ -446,7 +444,7 @@ async def test_an_interrupt_among_many_items_leaves_those_before_it() -> None:
         return [item]
 
     chain = Join() | outbound(interrupt)
-    async with tcp_pair() as (here, there), Pipeline(here, chain, close_seconds=0.05) as pipeline:
+    async with over_tcp(chain) as (pipeline, there):
         await pipeline.send(b"first")
         with pytest.raises(KeyboardInterrupt):
             await pipeline.send_many([b"a", b"stop", b"b"])

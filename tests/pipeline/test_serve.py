@@ -28,6 +28,7 @@ from pipeline import (
 from pipeline._serve import _accept, _Server
 from stages import LineFramer
 from tests.pipeline.wires import (
+    PATIENCE,
     Closing,
     Lines,
     both_closed,
@@ -37,6 +38,7 @@ from tests.pipeline.wires import (
     tcp_pair,
     tls_contexts,
     unix_pair,
+    until,
 )
 
 
@@ -58,7 +60,7 @@ async def serving(
     async with trio.open_nursery() as nursery:
         serve = partial(serve_tcp, handler, 0, make_chain, host="127.0.0.1", **options)
         (listener,) = await nursery.start(serve)
-        with trio.fail_after(2):
+        with trio.fail_after(PATIENCE):
             yield listener.socket.getsockname()[1], nursery
         nursery.cancel_scope.cancel()
 
@@ -193,13 +195,12 @@ async def test_a_peer_that_resets_is_one_line_of_the_log(
 @pytest.mark.real_time
 async def test_a_peer_that_does_not_read_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
     """When its connection was closed and what was sent did not get out."""
-    block = b"x" * 1_000_000 + b"\n"
+    block = b"x" * 20_000_000 + b"\n"
 
     async def send(pipeline: Pipeline[Any, Any]) -> None:
         pipeline._close_seconds = 0.05
         with trio.move_on_after(0.05):
-            while True:
-                await pipeline.send(block)
+            await pipeline.send(block)
 
     async with serving(send) as (port, _), await connect(port):
         while not caplog.records:
@@ -434,7 +435,7 @@ async def test_a_peer_that_has_gone_before_it_is_served(caplog: pytest.LogCaptur
     await far.aclose()
     near.socket.close()
     async with accepting(echo, Listener(near)):
-        await trio.testing.wait_all_tasks_blocked(0.01)
+        await until(lambda: caplog.records)
 
     assert "the connection from a peer that has gone failed and was closed" in caplog.text
 
@@ -455,10 +456,11 @@ async def test_at_max_connections_it_stops_accepting() -> None:
         streams = [await connect(port) for _ in range(3)]
         for number, stream in enumerate(streams):
             await stream.send_all(b"%d\n" % number)
+        await until(lambda: len(served) >= 2)
         await trio.testing.wait_all_tasks_blocked(0.02)
         assert [b"0", b"1"] == sorted(served)
         await streams[0].aclose()
-        await trio.testing.wait_all_tasks_blocked(0.02)
+        await until(lambda: len(served) >= 3)
         assert [b"0", b"1", b"2"] == sorted(served)
         for stream in streams:
             await stream.aclose()
@@ -508,11 +510,9 @@ async def test_listeners_share_the_places() -> None:
     four, six = Listener(), Listener()
     async with far, accepting(echo, four, six):
         for listener in (four, six):
-            await trio.testing.wait_all_tasks_blocked()
-            assert (1, 1) == (four.accepting, six.accepting)
+            await until(lambda: (1, 1) == (four.accepting, six.accepting))
             await listener.put.send(near)
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            assert (0, 0) == (four.accepting, six.accepting)
+            await until(lambda: (0, 0) == (four.accepting, six.accepting))
             await far.aclose()
             near, far = await tcp_pair()
         await trio.aclose_forcefully(near)
@@ -532,12 +532,13 @@ async def test_two_listeners_that_accept_at_once(ended: bool) -> None:
 
     (near, far), (near_too, far_too) = await tcp_pair(), await tcp_pair()
     async with far, far_too, accepting(handler, Listener(near), Listener(near_too)):
+        await until(lambda: served)
         await trio.testing.wait_all_tasks_blocked(0.01)
         assert 1 == served
         if not ended:
             await far.aclose()
             await far_too.aclose()
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await until(lambda: 2 == served)
 
     assert 2 - ended == served
     assert (-1, -1) == (near.socket.fileno(), near_too.socket.fileno())
@@ -596,7 +597,7 @@ async def test_cancelled_without_grace_it_ends_at_once() -> None:
         began = trio.current_time()
         nursery.cancel_scope.cancel()
 
-    assert trio.current_time() - began < 0.2
+    assert trio.current_time() - began < 4, "close_seconds are 5"
     async with stream:
         with pytest.raises(OSError, match="all attempts to connect"):
             await connect(port)
@@ -625,7 +626,7 @@ async def winding_down(handler: Any, *sent: bytes, grace_seconds: float) -> Asyn
         await trio.testing.wait_all_tasks_blocked(0.01)
         scope.cancel()
         async with both_closed(*streams):
-            with trio.fail_after(1):
+            with trio.fail_after(PATIENCE):
                 yield streams
 
 
@@ -639,16 +640,16 @@ async def test_with_grace_a_handler_that_waits_for_input_sees_the_end() -> None:
         await pipeline.send(b"bye\n")
 
     began = trio.current_time()
-    async with winding_down(handler, b"x\n", b"", grace_seconds=5) as (one, two):
+    async with winding_down(handler, b"x\n", b"", grace_seconds=PATIENCE) as (one, two):
         assert (b"x\nbye\n", b"bye\n") == (await read_all(one), await read_all(two))
 
-    assert trio.current_time() - began < 0.5
+    assert trio.current_time() - began < PATIENCE
 
 
 @pytest.mark.real_time
 async def test_with_grace_an_item_that_has_begun_may_be_finished() -> None:
     """The handler gets it whole, and then sees the end."""
-    async with winding_down(echo, b"beg", grace_seconds=5) as (stream,):
+    async with winding_down(echo, b"beg", grace_seconds=PATIENCE) as (stream,):
         await stream.send_all(b"un\nmore")
         assert b"begun\n" == await stream.receive_some()
         await stream.send_all(b" of it\n")
@@ -674,7 +675,7 @@ async def test_after_the_grace_handlers_are_cancelled() -> None:
         assert (b"", b"") == (await read_all(one), await read_all(two))
 
     assert 2 == cancelled
-    assert 0.1 <= trio.current_time() - began < 0.5
+    assert 0.1 <= trio.current_time() - began
 
 
 @pytest.mark.real_time
@@ -692,18 +693,25 @@ async def test_with_grace_a_connection_that_becomes_ready_late_sees_the_end_too(
         await echo(pipeline)
         await pipeline.send(b"bye\n")
 
+    chains: list[Passthrough] = []
     scope = trio.CancelScope()
     async with trio.open_nursery() as nursery:
 
         async def serve(task_status: Any) -> None:
             with scope:
-                make_chain = lambda: Passthrough(OpenedByA())  # noqa: E731
-                await serve_tcp(handler, 0, make_chain, host="127.0.0.1", grace_seconds=5, task_status=task_status)
+
+                def make_chain() -> Passthrough:
+                    chains.append(Passthrough(OpenedByA()))
+                    return chains[-1]
+
+                await serve_tcp(
+                    handler, 0, make_chain, host="127.0.0.1", grace_seconds=PATIENCE, task_status=task_status
+                )
 
         (listener,) = await nursery.start(serve)
-        with trio.fail_after(1):
+        with trio.fail_after(PATIENCE):
             async with await connect(listener.socket.getsockname()[1]) as stream:
-                await trio.testing.wait_all_tasks_blocked(0.01)
+                await until(lambda: chains)
                 scope.cancel()
                 await trio.testing.wait_all_tasks_blocked(0.01)
                 await stream.send_all(b"a")
@@ -747,7 +755,7 @@ async def test_the_last_words_of_a_handler_arrive_although_the_peer_goes_on_send
         sent.set()
 
     full, sent = trio.Event(), trio.Event()
-    async with winding_down(handler, b"x\n", grace_seconds=5) as (stream,):
+    async with winding_down(handler, b"x\n", grace_seconds=PATIENCE) as (stream,):
         await full.wait()
         await stream.send_all(b"unread" * 1000)
         wire = b""

@@ -16,8 +16,8 @@ from pipeline._slot import Slot
 from stages import LineFramer, Logger, Map, TextCodec
 
 from .engines import Pauses, Polls, running
-from .parts import Answers, Join, Lines, Split, Waits, WaitsOut, Window, tcp_pair
-from .wires import Clogged, Recorder
+from .parts import Answers, Join, Lines, Split, Waits, WaitsOut, Window, over_tcp
+from .wires import Clogged, Recorder, all_of
 
 
 @asynccontextmanager
@@ -333,10 +333,7 @@ async def test_what_is_over_waits_for_nothing() -> None:
 @pytest.mark.real_time
 async def test_the_fast_way_over_a_socket_counts() -> None:
     """Sends that go the short way out, before and behind a change of the chain."""
-    async with (
-        tcp_pair() as (near, far),
-        Pipeline(near, Lines() | Map(outbound=bytes.upper), close_seconds=0.05) as pipeline,
-    ):
+    async with over_tcp(Lines() | Map(outbound=bytes.upper)) as (pipeline, far):
         await pipeline.send(b"uncounted")
         pipeline_stats(pipeline)
         await pipeline.send(b"a")
@@ -347,7 +344,7 @@ async def test_the_fast_way_over_a_socket_counts() -> None:
         await pipeline.send(b"c")
         stats = pipeline_stats(pipeline)
         assert [3, 1, 3] == [at.items_in for at in stats.stages if at.direction == "outbound"]
-        assert b"UNCOUNTED\nA\nB\nC\n" == await far.receive_some()
+        assert b"UNCOUNTED\nA\nB\nC\n" == await all_of(far, 16)
 
 
 async def test_a_stage_that_comes_counts_at_once() -> None:

@@ -9,12 +9,12 @@ import trio
 import trio.testing
 
 from pipeline import Inbound, Passthrough, Pipeline, Reply, inbound
-from tests.pipeline.wires import Clogged, Closing, Recorder, clog, small_buffers, tcp_pair, tls
+from tests.pipeline.wires import PATIENCE, Clogged, Closing, Recorder, clog, small_buffers, tcp_pair, tls
 
 
 async def streams(near: Any, far: Any) -> tuple[Any, Any]:
     """Both ends, entered at once so that handshakes meet, as streams."""
-    pipelines = Pipeline(near, Passthrough(), close_seconds=0.2), Pipeline(far, Passthrough(), close_seconds=0.2)
+    pipelines = Pipeline(near, Passthrough()), Pipeline(far, Passthrough())
     async with trio.open_nursery() as nursery:
         for pipeline in pipelines:
             nursery.start_soon(pipeline.__aenter__)
@@ -84,13 +84,11 @@ async def test_trios_rules_in_memory(maker: Any) -> None:
     await trio.testing.check_half_closeable_stream(maker, None)
 
 
-@pytest.mark.real_time
 async def test_trios_rules_over_tcp() -> None:
     """Trio's check passes, also where it needs a connection that takes nothing more."""
     await trio.testing.check_half_closeable_stream(tcp_streams, clogged_tcp_streams)
 
 
-@pytest.mark.real_time
 @pytest.mark.parametrize("maker", [tls_streams, one_channel_streams])
 async def test_trios_rules_without_half_close(maker: Any) -> None:
     """Trio's check of two-way streams passes."""
@@ -204,7 +202,7 @@ async def test_replies_and_waiting_for_room_do_not_disturb_each_other(first: str
                 (waiting if call == calls[0] else nursery).start_soon(call)
                 await trio.testing.wait_all_tasks_blocked(0.005)
             wire = b""
-            with trio.fail_after(1):
+            with trio.fail_after(PATIENCE):
                 while len(wire) < filled + 4:
                     wire += await far.receive_some()
             nursery.cancel_scope.cancel()

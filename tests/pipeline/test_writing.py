@@ -11,8 +11,8 @@ import trio
 import trio.testing
 
 from pipeline import Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
-from tests.pipeline.parts import Answers, Join, Lines, WaitsOut, tcp_pair
-from tests.pipeline.wires import all_of, clog, read_all
+from tests.pipeline.parts import Answers, Join, Lines, WaitsOut, over_tcp, tcp_pair
+from tests.pipeline.wires import PATIENCE, all_of, clog, read_all, until
 
 
 async def test_a_reply_through_a_stage_that_really_waits() -> None:
@@ -50,19 +50,16 @@ async def test_a_reply_that_is_given_while_a_send_writes_goes_out_behind_it() ->
 
 @pytest.mark.real_time
 async def test_a_reply_that_is_given_while_a_quick_send_waits_goes_out_behind_it() -> None:
-    async with tcp_pair() as (here, there), Pipeline(here, Lines() | Answers(), close_seconds=0.05) as pipeline:
-        clogged = await clog(here)
+    async with over_tcp(Lines() | Answers()) as (pipeline, there):
+        clogged = await clog(pipeline.transport)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pipeline.receive)
             nursery.start_soon(pipeline.send, b"item")
             await trio.testing.wait_all_tasks_blocked(0.01)
             await there.send_all(b"ping\n")
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            got = b""
-            with trio.fail_after(5):
-                while len(got) < clogged + 10:
-                    got += await there.receive_some()
-            assert got.endswith(b"item\npong\n")
+            await until(lambda: pipeline._engine.owes_replies)
+            with trio.fail_after(PATIENCE):
+                assert (await all_of(there, clogged + 10)).endswith(b"item\npong\n")
             nursery.cancel_scope.cancel()
 
 
@@ -90,10 +87,8 @@ async def test_a_reply_that_a_stage_refuses_breaks_outbound() -> None:
 @pytest.mark.real_time
 async def test_closing_wakes_a_quick_send_that_is_blocked() -> None:
     """A send into a full socket raises ClosedResourceError when the pipeline is closed."""
-    async with tcp_pair() as (here, _there):
-        pipeline = Pipeline(here, Join(), close_seconds=0.05)
-        await pipeline.__aenter__()
-        await clog(here)
+    async with over_tcp(Join()) as (pipeline, there):
+        await clog(pipeline.transport)
         async with trio.open_nursery() as nursery:
 
             @nursery.start_soon
@@ -102,7 +97,8 @@ async def test_closing_wakes_a_quick_send_that_is_blocked() -> None:
                     await pipeline.send(b"x" * 1000)
 
             await trio.testing.wait_all_tasks_blocked(0.01)
-            await pipeline.aclose()
+            nursery.start_soon(pipeline.aclose)
+            await there.send_eof()  # else closing would wait for it
 
 
 @pytest.mark.real_time
@@ -110,8 +106,7 @@ async def test_a_quick_send_that_the_socket_takes_in_parts() -> None:
     """An item larger than the socket's buffer arrives whole, and the next one behind it."""
     size = 20_000_000
     async with (
-        tcp_pair() as (here, there),
-        Pipeline(here, Join(), close_seconds=0.05) as pipeline,
+        over_tcp(Join()) as (pipeline, there),
         trio.open_nursery() as nursery,
     ):
 
@@ -120,10 +115,7 @@ async def test_a_quick_send_that_the_socket_takes_in_parts() -> None:
             await pipeline.send(b"x" * size)
             await pipeline.send(b"end")
 
-        received = bytearray()
-        while not received.endswith(b"end\n"):
-            received += await there.receive_some()
-    assert b"x" * size + b"\nend\n" == received
+        assert b"x" * size + b"\nend\n" == await all_of(there, size + 5)
 
 
 @pytest.mark.real_time
@@ -132,7 +124,7 @@ async def test_a_quick_send_to_a_peer_that_has_gone() -> None:
     async with tcp_pair() as (here, there):
         await there.send_all(b"last words\n")
         await there.aclose()
-        async with Pipeline(here, Lines(), close_seconds=0.05) as pipeline:
+        async with Pipeline(here, Lines()) as pipeline:
             with pytest.raises(trio.BrokenResourceError):
                 for _ in range(100):
                     await pipeline.send(b"x" * 10_000)
@@ -171,8 +163,8 @@ async def test_who_was_started_to_write_leaves_it_to_who_took_the_wire_meanwhile
 @pytest.mark.real_time
 async def test_a_receive_leaves_merged_bytes_to_the_task_that_writes_them() -> None:
     """Another task flushes, and waits for room; the receive reads, and nothing is written twice."""
-    async with tcp_pair() as (here, there), Pipeline(here, Lines(), merge_writes=True, close_seconds=0.05) as pipeline:
-        size = await clog(here)
+    async with over_tcp(Lines(), merge_writes=True) as (pipeline, there):
+        size = await clog(pipeline.transport)
         await pipeline.send(b"merged")
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pipeline.flush)
@@ -217,14 +209,13 @@ class Impatient(Duplex[bytes, bytes, bytes, bytes]):
 async def test_a_deadline_that_a_quick_send_moves_takes_effect_at_once(*, many: bool) -> None:
     """A receive is waiting already, and nothing else will ever wake it (S12)."""
     async with (
-        tcp_pair() as (here, _there),
-        Pipeline(here, Impatient(), close_seconds=0.05) as pipeline,
+        over_tcp(Impatient()) as (pipeline, _there),
         trio.open_nursery() as nursery,
     ):
 
         @nursery.start_soon
         async def receive() -> None:
-            with trio.fail_after(2):
+            with trio.fail_after(PATIENCE):
                 assert b"late" == await pipeline.receive()
             nursery.cancel_scope.cancel()
 
@@ -247,7 +238,7 @@ class Ahead(Outbound[bytes, bytes]):
 async def test_closing_while_a_quick_send_has_written_nothing(*, many: bool, end: bytes) -> None:
     """A stage that is ahead of the wire is not finished (P8); what counts whatever happens is written by aclose()."""
     async with tcp_pair() as (here, there), trio.open_nursery() as nursery:
-        pipeline = Pipeline(here, Ahead(), close_seconds=2)
+        pipeline = Pipeline(here, Ahead(), close_seconds=PATIENCE)
         await pipeline.send(b"first")
         size = await clog(here)
 
@@ -266,8 +257,8 @@ async def test_closing_while_a_quick_send_has_written_nothing(*, many: bool, end
 @pytest.mark.real_time
 async def test_a_reply_left_to_a_send_that_is_cancelled_is_written_by_the_receive_that_waits() -> None:
     """The receive waits for input already, and nothing else may ever happen (P14)."""
-    async with tcp_pair() as (here, there), Pipeline(here, Lines() | Answers(), close_seconds=0.05) as pipeline:
-        size = await clog(here)
+    async with over_tcp(Lines() | Answers()) as (pipeline, there):
+        size = await clog(pipeline.transport)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pipeline.receive)
             scope = trio.CancelScope()
@@ -279,15 +270,15 @@ async def test_a_reply_left_to_a_send_that_is_cancelled_is_written_by_the_receiv
 
             await trio.testing.wait_all_tasks_blocked(0.01)
             await there.send_all(b"ping\n")
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await until(lambda: pipeline._engine.owes_replies)
             scope.cancel()
-            with trio.fail_after(2):
+            with trio.fail_after(PATIENCE):
                 assert (await all_of(there, size + 5)).endswith(b"pong\n")
             nursery.cancel_scope.cancel()
 
 
 async def test_a_send_that_is_cancelled_when_a_part_is_written_goes_on_with_the_next_write() -> None:
-    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+    async with over_tcp(Join()) as (pipeline, there):
         size = 20_000_000
         with trio.move_on_after(0.05) as scope:
             await pipeline.send(b"x" * size)
@@ -300,7 +291,7 @@ async def test_a_send_that_is_cancelled_when_a_part_is_written_goes_on_with_the_
 
 @pytest.mark.real_time
 async def test_a_peer_that_goes_in_the_middle_of_an_item_breaks_outbound() -> None:
-    async with tcp_pair() as (here, there), Pipeline(here, Join(), close_seconds=0.05) as pipeline:
+    async with over_tcp(Join()) as (pipeline, there):
 
         async def read_some_and_reset() -> None:
             await all_of(there, 100_000)
@@ -329,7 +320,7 @@ class Awaits(Outbound[bytes, bytes]):
 async def test_a_send_that_is_cancelled_in_the_replies_behind_it_has_gone_out(*, stage: type[Any]) -> None:
     """Who sends through it, as a pipeline on top does, must not take it for one that had no effect (P10)."""
     async with tcp_pair() as (here, there):
-        pipeline = Pipeline(here, Lines() | Answers() | stage(), close_seconds=0.05)
+        pipeline = Pipeline(here, Lines() | Answers() | stage())
         await pipeline.send(b"")
         size = 1 + await clog(here)
         async with trio.open_nursery() as nursery:
@@ -343,12 +334,11 @@ async def test_a_send_that_is_cancelled_in_the_replies_behind_it_has_gone_out(*,
 
             await trio.testing.wait_all_tasks_blocked(0.01)
             await there.send_all(b"ping 20000000\n")
-            await trio.testing.wait_all_tasks_blocked(0.01)
+            await until(lambda: pipeline._engine.owes_replies)
             assert b"item\npong." == (await all_of(there, size + 10))[size : size + 10]
             await trio.testing.wait_all_tasks_blocked(0.01)
             scope.cancel()
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            assert scope.cancelled_caught
+            await until(lambda: scope.cancelled_caught)
             assert pipeline.cut_send_goes_out
             nursery.cancel_scope.cancel()
         await there.aclose()

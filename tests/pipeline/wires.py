@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import functools
+import os
 import ssl
-from collections.abc import AsyncIterator
+import struct
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -14,6 +18,9 @@ import trustme
 from pipeline import Inbound, IncompleteFrameError, Outbound
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
+
+# Of a TCP connection on Linux: what waits to be acknowledged or sent, and what waits to be sent. Python has no names.
+SIOCOUTQ, SIOCOUTQNSD = 0x5411, 0x894B
 
 
 class Lines(Inbound[bytes, bytes]):
@@ -155,13 +162,27 @@ def tls(
     )
 
 
-async def clog(stream: trio.SocketStream) -> int:
-    """Fill a connection until it takes nothing more; returns how many bytes went in."""
+async def clog(stream: trio.SocketStream, data: bytes = b"x" * 65536) -> int:
+    """Fill a connection until it takes nothing more, with this again and again; returns how many bytes went in."""
     count = 0
-    with trio.move_on_after(0.02):
-        while True:
-            count += await stream.socket.send(b"x" * 65536)
-    return count
+    while True:
+        await trio.lowlevel.checkpoint()
+        settled = not _in_flight(stream.socket.fileno())
+        try:
+            count += os.write(stream.socket.fileno(), data)
+        except BlockingIOError:
+            if settled:
+                return count
+            time.sleep(0.001)  # noqa: ASYNC251 - the kernel's time, not the test's clock's
+
+
+def _in_flight(fd: int) -> int:
+    """Bytes that TCP has sent, and the peer's kernel acknowledges soon (0.04 seconds later), which makes room here."""
+    try:
+        waiting, unsent = (struct.unpack("i", fcntl.ioctl(fd, what, bytes(4)))[0] for what in (SIOCOUTQ, SIOCOUTQNSD))
+    except OSError:  # it is no TCP; or this is no Linux, where it is taken as it is
+        return 0
+    return int(waiting - unsent)
 
 
 def small_buffers(*streams: trio.SocketStream) -> None:
@@ -174,6 +195,17 @@ def small_buffers(*streams: trio.SocketStream) -> None:
 async def read_all(stream: trio.abc.ReceiveStream) -> bytes:
     """What comes until the end."""
     return b"".join([bytes(piece) async for piece in stream])
+
+
+PATIENCE = 60
+"""Seconds after which something that hangs fails: many, as a machine may have other things to do."""
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait for what the kernel or another task brings about in its own time."""
+    with trio.fail_after(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
+            await trio.sleep(0.001)
 
 
 async def all_of(stream: trio.abc.ReceiveStream, size: int) -> bytes:
