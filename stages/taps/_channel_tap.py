@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, ClassVar, Literal, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol
 
-from pipeline import Inbound, Outbound, Passthrough, Stage
+from pipeline import Inbound, Outbound, Passthrough
+
+from ._half import Direction, Half
 
 __all__ = ["ChannelTap"]
-
-Direction: TypeAlias = Literal["inbound", "outbound"]
 
 
 class SendsNowait(Protocol):
@@ -72,13 +71,8 @@ class _Copies:
             self.dropped += 1
 
 
-class _ChannelTapHalf(Stage[Any, Any]):
+class _ChannelTapHalf(Half):
     shareable = True
-    keeps_outbound_state = False
-    is_tap = True
-    only_items = True
-    never_expands = True
-    holds = 0
     direction: ClassVar[Direction]
 
     def __init__(self, copies: _Copies) -> None:
@@ -87,9 +81,6 @@ class _ChannelTapHalf(Stage[Any, Any]):
     def process_one(self, item: Any, /) -> Any:
         self._copies.send(self.direction, item)
         return item
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
-        return list(outputs)
 
 
 class ChannelTapInbound(_ChannelTapHalf, Inbound[Any, Any]):

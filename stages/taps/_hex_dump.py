@@ -10,11 +10,12 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Protocol
 
-from pipeline import Inbound, Outbound, Passthrough, Stage
+from pipeline import Inbound, Outbound, Passthrough
 
 from .._arguments import check_size
 from .._bytes import size_of
 from ._check import check_functions
+from ._half import Half
 
 __all__ = ["HexDump"]
 
@@ -154,12 +155,7 @@ def _rows(data: bytes, size: int) -> Iterator[str]:
         yield f"  {'…':<{digits}}  {len(data)} of {size} bytes shown"
 
 
-class _HexDumpHalf(Stage[Any, Any]):
-    keeps_outbound_state = False
-    is_tap = True
-    only_items = True
-    never_expands = True
-    holds = 0
+class _HexDumpHalf(Half):
     arrow: ClassVar[str]
 
     def __init__(self, output: _Output, look: _Look) -> None:

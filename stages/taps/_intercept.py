@@ -9,7 +9,7 @@ from typing import Any, ClassVar, TypeAlias, cast
 from pipeline import Inbound, Outbound, Passthrough, Result, Stage
 
 from ._check import check_callable, is_async
-from ._tap import Direction
+from ._half import Direction
 
 __all__ = ["Intercept"]
 

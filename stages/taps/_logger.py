@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, ClassVar
 
-from pipeline import Inbound, Outbound, Passthrough, Stage
+from pipeline import Inbound, Outbound, Passthrough
 
 from ._check import check_functions
+from ._half import Half
 
 __all__ = ["Logger"]
 
@@ -123,13 +124,8 @@ def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
-class _LoggerHalf(Stage[Any, Any]):
+class _LoggerHalf(Half):
     shareable = True
-    keeps_outbound_state = False
-    holds = 0
-    is_tap = True
-    only_items = True
-    never_expands = True
     direction: ClassVar[str]
     arrow: ClassVar[str]
 
@@ -140,9 +136,6 @@ class _LoggerHalf(Stage[Any, Any]):
         if self._logger.isEnabledFor(self._level):
             self._logger.log(self._level, "%s", self._line(self.direction, self.arrow, item))
         return item
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
-        return list(outputs)
 
 
 class LoggerInbound(_LoggerHalf, Inbound[Any, Any]):

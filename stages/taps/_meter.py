@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline import Inbound, Outbound, Passthrough, Stage
+from pipeline import Inbound, Outbound, Passthrough
 
 from .._bytes import size_of
+from ._half import Half
 
 __all__ = ["Meter", "MeterSnapshot", "Traffic"]
 
@@ -81,13 +82,7 @@ class Meter(Passthrough):
         return MeterSnapshot(inbound.traffic, outbound.traffic)
 
 
-class _MeterHalf(Stage[Any, Any]):
-    keeps_outbound_state = False
-    is_tap = True
-    only_items = True
-    never_expands = True
-    holds = 0
-
+class _MeterHalf(Half):
     def __init__(self) -> None:
         self._items = self._bytes = 0
         self._first: float | None = None

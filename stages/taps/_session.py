@@ -5,10 +5,11 @@ Rules for this file: it knows of no format. What is written where is the `Sessio
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar, Protocol
 
-from pipeline import Inbound, Outbound, Result, Stage
+from pipeline import Inbound, Outbound, Result
+
+from ._half import Half
 
 
 class Session(Protocol):
@@ -27,14 +28,9 @@ class Session(Protocol):
         """The session is over; called by both halves."""
 
 
-class SessionHalf(Stage[Any, Any]):
+class SessionHalf(Half):
     """One direction of a tap that writes a session down."""
 
-    keeps_outbound_state = False
-    is_tap = True
-    only_items = True
-    never_expands = True
-    holds = 0
     direction: ClassVar[str]
 
     def __init__(self, session: Session) -> None:
@@ -53,10 +49,6 @@ class SessionHalf(Stage[Any, Any]):
     def close(self) -> None:
         """Write down that the session is over."""
         self._session.close(self.now())
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
-        """Give everything back; it is written down again when it passes again."""
-        return list(outputs)
 
 
 class SessionInbound(SessionHalf, Inbound[Any, Any]):

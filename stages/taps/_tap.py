@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Literal, TypeAlias
+from collections.abc import Callable
+from typing import Any, ClassVar
 
-from pipeline import Inbound, Outbound, Passthrough, Stage
+from pipeline import Inbound, Outbound, Passthrough
 
 from ._check import check_functions
+from ._half import Direction, Half
 
 __all__ = ["Tap"]
 
-Direction: TypeAlias = Literal["inbound", "outbound"]
 
 _log = logging.getLogger("stages.taps")
 
@@ -59,13 +59,8 @@ class _Failed:
             )
 
 
-class _TapHalf(Stage[Any, Any]):
+class _TapHalf(Half):
     shareable = True
-    keeps_outbound_state = False
-    holds = 0
-    is_tap = True
-    only_items = True
-    never_expands = True
     direction: ClassVar[Direction]
 
     def __init__(self, function: Callable[[Direction, Any], object], failed: _Failed) -> None:
@@ -77,9 +72,6 @@ class _TapHalf(Stage[Any, Any]):
         except Exception as error:
             self.watch_failed(error)
         return item
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[Any]:
-        return list(outputs)
 
 
 class TapInbound(_TapHalf, Inbound[Any, Any]):

@@ -129,17 +129,6 @@ def test_cancellation_is_no_exception_to_swallow() -> None:
     assert 0 == tap.dropped
 
 
-def test_it_declares_that_it_is_a_tap() -> None:
-    tap = ChannelTap(trio.open_memory_channel[Any](1)[0])
-    for half in (tap.inbound, tap.outbound):
-        assert half
-        assert half.is_tap
-        assert 0 == half.holds
-        assert half.shareable
-        assert half.keeps_outbound_state is False
-        assert [1] == half.unread([1])
-
-
 @pytest.mark.parametrize("channel", [None, trio.open_memory_channel[Any](1), trio.open_memory_channel[Any](1)[1]])
 def test_what_is_no_channel_to_send_to_is_refused(channel: Any) -> None:
     with pytest.raises(TypeError, match=r"must be a channel with send_nowait\(\): send, receive = trio.open_memory_ch"):

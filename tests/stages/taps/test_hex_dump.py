@@ -282,16 +282,6 @@ def test_cancellation_is_no_exception_to_swallow() -> None:
 # ---- as a stage
 
 
-def test_it_declares_that_it_is_a_tap() -> None:
-    dump = HexDump()
-    for half in (dump.inbound, dump.outbound):
-        assert half
-        assert half.is_tap
-        assert half.holds == 0
-        assert half.keeps_outbound_state is False
-        assert not half.shareable
-
-
 def test_what_was_given_back_is_at_the_same_place_when_it_passes_again() -> None:
     file = Writes()
     dump = HexDump(file)

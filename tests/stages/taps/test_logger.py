@@ -176,16 +176,6 @@ def test_it_changes_nothing_with_redact(caplog: pytest.LogCaptureFixture) -> Non
     assert "→ in  <NoneType, not shown: redact raised TypeError>" in caplog.messages
 
 
-def test_it_declares_that_it_is_a_tap() -> None:
-    logger = Logger()
-    for half in (logger.inbound, logger.outbound):
-        assert half
-        assert half.is_tap
-        assert half.shareable
-        assert half.keeps_outbound_state is False
-        assert [1] == half.unread([1])
-
-
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [

@@ -148,14 +148,5 @@ def test_it_belongs_to_one_pipeline() -> None:
         Harness(meter)
 
 
-def test_it_declares_that_it_is_a_tap() -> None:
-    meter = Meter()
-    for half in (meter.inbound, meter.outbound):
-        assert half
-        assert half.is_tap
-        assert half.holds == 0
-        assert half.keeps_outbound_state is False
-
-
 def test_repr_shows_it_as_it_is_written() -> None:
     assert "Meter()" == repr(Meter())

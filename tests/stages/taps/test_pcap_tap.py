@@ -189,17 +189,6 @@ def test_strict_does_not_even_begin_where_a_file_is(tmp_path: Path) -> None:
         Harness(PcapTap(tmp_path / "x", strict=True))
 
 
-def test_it_declares_that_it_is_a_tap(tmp_path: Path) -> None:
-    tap = PcapTap(tmp_path / "x")
-    for half in (tap.inbound, tap.outbound):
-        assert half
-        assert half.is_tap
-        assert 0 == half.holds
-        assert not half.shareable
-        assert half.keeps_outbound_state is False
-        assert [b"1"] == half.unread([b"1"])
-
-
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [

@@ -192,17 +192,6 @@ def test_a_program_that_is_killed_leaves_what_it_had_recorded(tmp_path: Path) ->
     assert [b"%d" % count for count in range(100)] == [data for _, data in items(tmp_path / "x")]
 
 
-def test_it_declares_that_it_is_a_tap(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path / "x")
-    for half in (recorder.inbound, recorder.outbound):
-        assert half
-        assert half.is_tap
-        assert 0 == half.holds
-        assert not half.shareable
-        assert half.keeps_outbound_state is False
-        assert [b"1"] == half.unread([b"1"])
-
-
 @pytest.mark.parametrize(
     ("parameters", "error", "message"),
     [

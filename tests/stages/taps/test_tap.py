@@ -73,15 +73,5 @@ def test_cancellation_is_no_exception_to_swallow() -> None:
         tap.inbound.process_sync(1)
 
 
-def test_it_declares_that_it_is_a_tap() -> None:
-    tap = Tap(print)
-    for half in (tap.inbound, tap.outbound):
-        assert half
-        assert half.is_tap
-        assert half.shareable
-        assert half.keeps_outbound_state is False
-        assert [1] == half.unread([1])
-
-
 def test_repr_shows_it_as_it_is_written() -> None:
     assert "Tap(print, strict=True)" == repr(Tap(print, strict=True))
