@@ -34,6 +34,7 @@ def test_a_half_holds_nothing_and_gives_back_what_was_not_taken() -> None:
 def test_taps_that_only_pass_on_what_they_see_are_shareable(tap: Passthrough) -> None:
     for half in (tap.inbound, tap.outbound):
         declares_a_tap(half)
+        assert half
         assert half.shareable
 
 
