@@ -16,7 +16,17 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-WITH_PAGE = ["loops.py", "one_more_stage.py", "latency.py", "connections.py", "cost.py", "tls.py", "http1.py"]
+WITH_PAGE = [
+    "loops.py",
+    "one_more_stage.py",
+    "latency.py",
+    "connections.py",
+    "cost.py",
+    "tls.py",
+    "http1.py",
+    "http2.py",
+    "websocket.py",
+]
 """Those whose tables docs/ shows, in this order; each takes `--write`."""
 
 

@@ -1,6 +1,7 @@
 """What `WebSocket` costs beside bare wsproto in a loop written by hand, on trio: messages per second, and CPU of each.
 
-    python tests/benchmarks/websocket.py
+    python tests/benchmarks/websocket.py            print the table
+    python tests/benchmarks/websocket.py --write    put it into docs/stages/WebSocket.md
 
 Each server is a process of its own, which sends back every message; eight connections send in turn, always 32 bytes
 of text. Best of some rounds, taken in turns, so that what else the machine does meets both.
@@ -27,7 +28,10 @@ from wsproto.events import AcceptConnection, CloseConnection, Event, Ping, Reque
 from pipeline import Pipeline, serve_tcp
 from stages import WebSocket
 from tests.benchmarks.http1 import cpu_seconds
+from tests.benchmarks.page import ROOT, run
 
+PAGE = ROOT / "docs/stages/WebSocket.md"
+HEAD = "| | messages per second |"
 TEXT = "x" * 32
 REQUEST = (
     b"GET /echo HTTP/1.1\r\nHost: example.org\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -127,15 +131,17 @@ def measure(messages: int = 16000, rounds: int = 10) -> dict[str, tuple[float, f
 
 
 def table(found: dict[str, tuple[float, float]]) -> str:
-    """The figures in Markdown, and what the stage adds."""
-    rows = ["| | messages per second | CPU per message |", "|---|---:|---:|"]
-    rows += [f"| {kind} | {speed:,.0f} | {cpu:.0f} µs |" for kind, (speed, cpu) in found.items()]
-    ratio = found["WebSocket"][1] / found["by hand"][1]
-    return "\n".join([*rows, "", f"The stage's CPU per message is {ratio:.2f} times that of the loop by hand."])
+    """The figures in Markdown."""
+    rows = [f"{HEAD} CPU per message |", "|---|---:|---:|"]
+    return "\n".join([*rows, *(f"| {kind} | {speed:,.0f} | {cpu:.0f} µs |" for kind, (speed, cpu) in found.items())])
+
+
+def main(arguments: list[str] | None = None, **sizes: int) -> None:
+    run("What WebSocket costs beside bare wsproto.", HEAD, lambda: table(measure(**sizes)), arguments, page=PAGE)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:]:  # it is one of the servers
+    if sys.argv[1:] and sys.argv[1] in KINDS:  # it is one of the servers
         trio.run(serve, sys.argv[1])
     else:
-        print(table(measure()))
+        main()
