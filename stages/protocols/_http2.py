@@ -19,7 +19,7 @@ from ._http2_connection import h2_library, make_connection, refuse
 from ._http2_credit import DEFAULT_WINDOW, LARGEST_WINDOW, Credit
 from ._http2_frames import Frames
 from ._http2_headers import Headers
-from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
+from ._http2_items import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset, error_code
 from ._http2_opening import Opening
 from ._http2_reading import Reading
 from ._http2_sending import MAY_SEND, Sending, stream_closed
@@ -71,7 +71,8 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         h2.exceptions.StreamClosedError: what is sent is for a stream that is over, or was never opened. Nothing was
             written, and other streams go on.
         h2.exceptions.TooManyStreamsError: the peer does not let a client open one more now. Nothing was written.
-        TypeError: what is sent is none of the items; nothing was written, and others can be sent.
+        TypeError, ValueError: what is sent is none of the items, or cannot be written; nothing was, and others can be
+            sent.
         ImportError: h2 is not there.
 
     Attributes:
@@ -121,7 +122,7 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         self._read = self.connection.receive_data
         self._senders = self._make_senders()
         self.upgrade_headers: list[tuple[str, str]] = []
-        self._upgraded = upgrade is not None
+        self._upgraded = _is_asked(upgrade, client=client)
         self._first = self._take_over(upgrade) if self._upgraded else []
 
     @property
@@ -272,16 +273,17 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
         self._opening.opened(stream_id)
 
     def _send_reset(self, item: SendReset) -> None:
+        code = error_code(item)
         self._reading.forget(item.stream_id)
         stream = self.connection.streams.get(item.stream_id)
         if stream is not None and (stream.closed_by is None or not stream.closed):
-            self.connection.reset_stream(item.stream_id, item.error_code)
+            self.connection.reset_stream(item.stream_id, code)
 
     def _send_goaway(self, item: SendGoAway) -> None:
         """To h2 a connection is over with GOAWAY; but the streams that are open go on."""
         connection = self.connection
-        state = connection.state_machine.state
-        connection.close_connection(item.error_code)
+        code, state = error_code(item), connection.state_machine.state
+        connection.close_connection(code)
         connection.state_machine.state = state
         self._reading.leaves = True
 
@@ -303,6 +305,17 @@ class HTTP2(SansIO["h2.events.Event", HTTP2Item]):
 def _then_raise(events: list[Any], error: Exception) -> Iterator[Any]:
     yield from events
     raise error
+
+
+def _is_asked(upgrade: Any, *, client: bool) -> bool:
+    if upgrade is None or upgrade is False:
+        return False
+    if client is not (upgrade is True):
+        raise ValueError(
+            f"HTTP2({'client' if client else 'server'!r}, upgrade={upgrade!r}): a client gives True, a server the "
+            f"h11.Request that asked for it"
+        )
+    return True
 
 
 def _check_limits(streams: int, window_bytes: int, header_bytes: int, resets: int, control_frames: int) -> None:

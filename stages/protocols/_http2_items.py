@@ -93,3 +93,18 @@ class SendCredit(HTTP2Item):
 
     stream_id: int
     size: int
+
+
+def error_code(item: SendReset | SendGoAway) -> int:
+    """Return why, before h2 has changed anything for it.
+
+    Raises:
+        ValueError: it is no number that can be written.
+    """
+    code: object = item.error_code
+    if not isinstance(code, int) or not 0 <= code < 1 << 32:
+        raise ValueError(
+            f"{type(item).__name__}(error_code={code!r}): must be one of h2.errors.ErrorCodes, or another whole number "
+            f"from 0 to 4294967295"
+        )
+    return code

@@ -83,6 +83,11 @@ class Sending:
         stream = connection.streams.get(stream_id)
         if stream is None:
             raise stream_closed(self._errors, stream_id)
+        if not stream.state_machine.headers_sent:  # to the peer an error of the whole connection
+            raise self._errors.ProtocolError(
+                f"HTTP2: data before the head of stream {stream_id}: SendHeaders({stream_id}, [(':status', '200')]) "
+                f"comes first"
+            )
         if (
             size <= connection.max_outbound_frame_size
             and size <= stream.outbound_flow_control_window

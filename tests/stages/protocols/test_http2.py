@@ -25,6 +25,7 @@ from stages import (
     HTTP2Item,
     SendCredit,
     SendData,
+    SendGoAway,
     SendHeaders,
     SendPing,
     SendReset,
@@ -241,6 +242,26 @@ def test_a_server_opens_no_streams(item: HTTP2Item) -> None:
         serving.harness.send(item)
     serving.ask(1)
     serving.harness.send(SendHeaders(1, OK, end_stream=True))
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "message"),
+    [
+        (SendData(1, b"x", end_stream=True), h2.exceptions.ProtocolError, r"data before the head of stream 1: SendH"),
+        (SendReset(1, -1), ValueError, r"SendReset\(error_code=-1\): must be one of h2.errors.ErrorCodes, or"),
+        (SendReset(1, "CANCEL"), ValueError, r"SendReset\(error_code='CANCEL'\): must be one of"),  # type: ignore[arg-type]
+        (SendGoAway(1 << 32), ValueError, r"SendGoAway\(error_code=4294967296\): must be one of"),
+    ],
+)
+def test_what_would_break_the_connection_is_refused_before_h2_has_it(
+    item: HTTP2Item, kind: type[Exception], message: str
+) -> None:
+    serving = Serving()
+    serving.ask(1)
+    with pytest.raises(kind, match=message):
+        serving.harness.send(item)
+    serving.harness.send(SendHeaders(1, OK), SendData(1, b"x", end_stream=True), SendPing())
+    assert PING == serving.harness.sent[-1][3]
 
 
 def test_what_is_no_item_is_refused_and_nothing_else_happens() -> None:
@@ -653,6 +674,11 @@ def test_an_upgrade_without_settings_is_refused_before_anything_is_written() -> 
             lambda: HTTP2("client", window_bytes=1 << 31),
             r"HTTP2\(window_bytes=2147483648\): no window is larger than 21474",
         ),
+        (
+            lambda: HTTP2("server", upgrade=True),
+            r"HTTP2\('server', upgrade=True\): a client gives True, a server the h11",
+        ),
+        (lambda: HTTP2("client", upgrade={}), r"HTTP2\('client', upgrade={}\): a client gives True, a server the h11"),
         (lambda: HTTP2("server", max_header_bytes=0), r"HTTP2\(max_header_bytes=0\): must be a whole number of bytes"),
         (lambda: HTTP2("server", max_streams=0), r"HTTP2\(max_streams=0\): must be a whole number of streams, 1"),
         (lambda: HTTP2("server", max_resets=0), r"HTTP2\(max_resets=0\): must be a whole number of streams"),
@@ -662,6 +688,10 @@ def test_an_upgrade_without_settings_is_refused_before_anything_is_written() -> 
 def test_wrong_arguments_are_refused(make: Callable[[], HTTP2], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_an_upgrade_that_is_not_wanted_is_none() -> None:
+    assert [] == HTTP2("client", upgrade=False).upgrade_headers
 
 
 def test_without_h2_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

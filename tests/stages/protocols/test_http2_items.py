@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import h2.errors
+import pytest
 
 from stages import HTTP2Item, SendCredit, SendData, SendGoAway, SendHeaders, SendPing, SendReset
+from stages.protocols._http2_items import error_code
 
 
 def test_items_are_compared_by_value() -> None:
@@ -21,3 +25,11 @@ def test_what_is_left_out_is_what_is_mostly_meant() -> None:
 def test_all_have_one_type() -> None:
     items = [SendHeaders(1, []), SendData(1, b""), SendReset(1), SendPing(), SendGoAway(), SendCredit(1, 1)]
     assert all(isinstance(item, HTTP2Item) for item in items)
+
+
+def test_why_is_a_number_that_can_be_written() -> None:
+    assert [0, 8, 0xFFFFFFFF] == [error_code(item) for item in (SendGoAway(), SendReset(1), SendReset(1, 0xFFFFFFFF))]
+    wrong: list[Any] = [-1, 1 << 32, None, "CANCEL"]
+    for code in wrong:
+        with pytest.raises(ValueError, match=r"SendReset\(error_code=.*\): must be one of h2.errors.ErrorCodes"):
+            error_code(SendReset(1, code))

@@ -18,7 +18,7 @@ from tests.stages.protocols.http2_peer import DATA, END_STREAM, GET, OK, RST_STR
 class Pair:
     """A server that sends on `streams` streams, and the client that reads it."""
 
-    def __init__(self, streams: int = 1, window: int = 65535, *, uploads: bool = False) -> None:
+    def __init__(self, streams: int = 1, window: int = 65535, *, uploads: bool = False, answers: bool = True) -> None:
         self.client = Peer(settings={SettingCodes.INITIAL_WINDOW_SIZE: window})
         self.server = Peer(client=False)
         self.frames = 0
@@ -26,7 +26,7 @@ class Pair:
         for number in range(streams):
             self.client.send_headers(2 * number + 1, GET, end_stream=not uploads)
         self.server.receive_data(self.client.data_to_send())
-        for number in range(streams):
+        for number in range(streams if answers else 0):
             self.sending.headers(SendHeaders(2 * number + 1, OK))
         self.read()
 
@@ -166,6 +166,12 @@ def test_data_behind_the_end_is_refused_though_the_end_still_waits() -> None:
 def test_a_stream_that_was_never_opened_is_named() -> None:
     with pytest.raises(h2.exceptions.StreamClosedError, match="HTTP2: stream 7 is over, was given up, or was never"):
         Pair().sending.data(SendData(7, b"y"))
+
+
+def test_data_before_the_head_is_refused() -> None:
+    pair = Pair(answers=False)
+    with pytest.raises(h2.exceptions.ProtocolError, match=r"data before the head of stream 1: SendHeaders\(1, \["):
+        pair.sending.data(SendData(1, b"y"))
 
 
 def test_data_behind_the_end_is_refused_however_much_it_is() -> None:
