@@ -71,6 +71,8 @@ class InboundFramer(Inbound[BytesLike, bytes]):
     never_expands = True
     can_skip: ClassVar[bool] = True
     """Whether it has the parameter `oversize`."""
+    _to_drop = 0
+    """Bytes still to come of a frame that is being dropped, where the format says so in front."""
 
     def __init__(self, *, max_bytes: int, at_eof: AtEOF = "error", oversize: Oversize = "error") -> None:
         check_choice(self.framer, "at_eof", at_eof, ("error", "emit", "drop"))
@@ -172,7 +174,8 @@ class InboundFramer(Inbound[BytesLike, bytes]):
     def _what_is_missing(self, leftover: bytes) -> str:
         """Say in what the stream ended."""
         if self._skipping:
-            return f"the stream ended inside a {self.unit} over the limit, which was being dropped"
+            more = f"; {self._to_drop} more bytes were to come" if self._to_drop else ""
+            return f"the stream ended inside a {self.unit} over the limit, which was being dropped{more}"
         return f"the stream ended {len(leftover)} bytes into a {self.unit}"
 
     # ---- what a format uses
@@ -194,6 +197,13 @@ class InboundFramer(Inbound[BytesLike, bytes]):
             raise
         self._tail = bytearray(self._source[self._at :])
         self._source, self._walking = b"", False
+
+    def _drop(self, data: bytes, at: int) -> tuple[None, int] | None:
+        """Go past what is there of the `_to_drop` bytes that are dropped: return this from `_next`."""
+        part = min(len(data) - at, self._to_drop)
+        self._to_drop -= part
+        self._skipping = self._to_drop > 0
+        return (None, at + part) if part else None
 
     def _gives(self, frames: list[bytes], source: bytes, at: int) -> list[bytes]:
         """The frames of `source`, in which the unfinished one begins at `at`: return this from `_cut`."""

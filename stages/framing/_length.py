@@ -134,7 +134,6 @@ class LengthInbound(InboundFramer):
         super().__init__(max_bytes=max_bytes, oversize=oversize)
         self._head = head
         self._needed = 0  # bytes that the unfinished frame must have before more can be said of it
-        self._to_drop = 0  # bytes still to come of a frame that is being dropped
 
     def _may_complete(self, data: bytes) -> bool:
         return len(self._tail) + len(data) >= self._needed
@@ -159,13 +158,10 @@ class LengthInbound(InboundFramer):
         return self._gives(frames, data, at)
 
     def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
-        left = len(data) - at
         if self._skipping:
-            part = min(left, self._to_drop)
-            self._to_drop -= part
-            self._skipping = self._to_drop > 0
-            return (None, at + part) if part else None
+            return self._drop(data, at)
         self._needed = self._head.size
+        left = len(data) - at
         if left < self._needed:
             return None
         self._needed = total = self._head.total(data, at)
@@ -178,7 +174,7 @@ class LengthInbound(InboundFramer):
 
     def _what_is_missing(self, leftover: bytes) -> str:
         if self._skipping:
-            return f"{super()._what_is_missing(leftover)}; {self._to_drop} more bytes were to come"
+            return super()._what_is_missing(leftover)
         part = "header" if len(leftover) < self._head.size else "frame"
         return f"the stream ended {len(leftover)} bytes into a {part} of {self._needed} bytes"
 

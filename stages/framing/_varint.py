@@ -88,7 +88,6 @@ class VarintInbound(InboundFramer):
     def __init__(self, max_bytes: int, oversize: Oversize) -> None:
         super().__init__(max_bytes=max_bytes, oversize=oversize)
         self._needed = 0  # bytes that the unfinished frame must have, or 0 while its length is unfinished
-        self._to_drop = 0  # bytes still to come of a frame that is being dropped
 
     def _may_complete(self, data: bytes) -> bool:
         return len(self._tail) + len(data) >= self._needed
@@ -122,12 +121,8 @@ class VarintInbound(InboundFramer):
         return self._gives(frames, data, at)
 
     def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
-        left = len(data) - at
         if self._skipping:
-            part = min(left, self._to_drop)
-            self._to_drop -= part
-            self._skipping = self._to_drop > 0
-            return (None, at + part) if part else None
+            return self._drop(data, at)
         self._needed = 0
         found = _read_length(data, at)
         if found is None:
@@ -138,11 +133,11 @@ class VarintInbound(InboundFramer):
             self._to_drop = length
             return None, start
         self._needed = start - at + length
-        return (data[start : start + length], start + length) if left >= self._needed else None
+        return (data[start : start + length], start + length) if len(data) - at >= self._needed else None
 
     def _what_is_missing(self, leftover: bytes) -> str:
         if self._skipping:
-            return f"{super()._what_is_missing(leftover)}; {self._to_drop} more bytes were to come"
+            return super()._what_is_missing(leftover)
         if self._needed:
             return f"the stream ended {len(leftover)} bytes into a frame of {self._needed} bytes, its length counted"
         return f"the stream ended {len(leftover)} bytes into the length of a frame"

@@ -61,6 +61,25 @@ class PairFramer(Framer):
         super().__init__(PairInbound(max_bytes=2, at_eof=at_eof, oversize=oversize), PairOutbound())
 
 
+class CountedInbound(InboundFramer):
+    """The first byte says how many follow."""
+
+    framer = "CountedFramer"
+
+    def _next(self, data: bytes, at: int) -> tuple[bytes | None, int] | None:
+        if self._skipping:
+            return self._drop(data, at)
+        if at == len(data):
+            return None
+        size = data[at]
+        if size > self._max_bytes:
+            self._too_long(size)
+            self._to_drop = size
+            return None, at + 1
+        end = at + 1 + size
+        return (data[at + 1 : end], end) if end <= len(data) else None
+
+
 def test_unfinished_frame_waits_for_its_rest() -> None:
     framer = PairFramer()
     assert [] == list(framer.inbound.process_sync(b"a"))
@@ -170,6 +189,22 @@ def test_end_inside_a_dropped_frame_is_an_error_without_bytes() -> None:
     with pytest.raises(IncompleteFrameError, match="inside a pair over the limit, which was being dropped") as info:
         finished(framer)
     assert b"" == info.value.leftover
+
+
+def test_a_frame_whose_length_is_known_is_dropped_byte_by_byte_to_its_end() -> None:
+    wire = b"\1a\5vwxyz\2bc"
+    for step in (1, 2, len(wire)):
+        inbound = CountedInbound(max_bytes=3, oversize="skip")
+        pieces = [wire[at : at + step] for at in range(0, len(wire), step)]
+        assert [b"a", b"bc"] == [frame for piece in pieces for frame in inbound.process_sync(piece)]
+        assert 1 == inbound.skipped
+
+
+def test_end_inside_a_dropped_frame_says_how_much_of_it_was_to_come() -> None:
+    framer = Framer(CountedInbound(max_bytes=3, oversize="skip"), PairOutbound())
+    assert [] == list(framer.inbound.process_sync(b"\5ab"))
+    with pytest.raises(IncompleteFrameError, match="which was being dropped; 3 more bytes were to come"):
+        finished(framer)
 
 
 def test_end_inside_a_dropped_frame_emits_nothing() -> None:
