@@ -182,6 +182,8 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         if kind in self._with_head:
             if size > self._max_header_bytes:
                 self._check_head(size - len(connection._receive_buffer))
+            if kind is h11.Request and type(connection._reader) is h11._readers.ChunkedReader:
+                self._check_end(event)
         elif self.paused or event is h11.NEED_DATA or kind is h11.ConnectionClosed:
             return None
         return event
@@ -191,6 +193,15 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         yield from ()
         self._refuse(error.error_status_hint)
         raise error
+
+    def _check_end(self, request: Any) -> None:
+        """h11 goes by the chunks where there is a length, too (RFC 9112, section 6.1)."""
+        if any(name == b"content-length" for name, _ in request.headers):
+            raise self._h11.RemoteProtocolError(
+                "HTTP1: a request with Content-Length and Transfer-Encoding: a proxy in front may have seen its end "
+                "elsewhere",
+                error_status_hint=400,
+            )
 
     def _check_head(self, size: int) -> None:
         """h11 looks at the length of heads that are not whole yet; the limit is not to depend on how it was cut."""

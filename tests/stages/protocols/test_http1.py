@@ -378,6 +378,13 @@ def test_what_was_given_back_can_be_fed_again() -> None:
 # ---- what is wrong
 
 
+SMUGGLED = (
+    b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"0\r\n\r\nGET /admin HTTP/1.1\r\nHost: a\r\nX: "
+)
+"""One request to who goes by the length, and one and a half to h11, which goes by the chunks."""
+
+
 @pytest.mark.parametrize(
     ("wire", "status"),
     [
@@ -387,6 +394,7 @@ def test_what_was_given_back_can_be_fed_again() -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20000, b"431 Request Header Fields Too Large"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", b"501 Not Implemented"),
         (b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", b"400 Bad Request"),
+        (SMUGGLED, b"400 Bad Request"),
     ],
 )
 def test_a_client_is_told_what_is_wrong_before_the_error_is_raised(wire: bytes, status: bytes) -> None:
@@ -398,6 +406,14 @@ def test_a_client_is_told_what_is_wrong_before_the_error_is_raised(wire: bytes, 
         expected = b"HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n" % status
         assert expected == b"".join(harness.replies)
         assert harness.outbound_ended
+
+
+def test_a_request_with_two_ends_is_not_shown() -> None:
+    """A proxy that goes by the other one has let the second request pass as a body."""
+    harness = server()
+    with pytest.raises(h11.RemoteProtocolError, match="a request with Content-Length and Transfer-Encoding"):
+        harness.receive(SMUGGLED)
+    assert [] == harness.received
 
 
 async def test_the_answer_goes_out_over_a_pipeline_before_the_error() -> None:
