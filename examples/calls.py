@@ -89,7 +89,7 @@ async def show_square(client: Client, number: int, seconds: float) -> None:
 
 async def give_up(client: Client) -> None:
     with trio.move_on_after(0.05) as scope:
-        await client.square(12, seconds=0.2)
+        await client.square(12, seconds=0.5)
     if scope.cancelled_caught:
         print("the square of 12 takes too long: that one is cancelled, the others go on", flush=True)
 
@@ -111,7 +111,7 @@ async def ask(port: int) -> None:
         print(f"{hello['method']} from {hello['params']['from']}", flush=True)
         client = Client(calls)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(show_square, client, 3, 0.4)  # asked first, answered last
+            nursery.start_soon(show_square, client, 3, 1)  # asked first, answered last
             nursery.start_soon(show_square, client, 4, 0)
             nursery.start_soon(give_up, client)
             nursery.start_soon(show_mistake, client)

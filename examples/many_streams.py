@@ -125,7 +125,7 @@ async def ask(port: int) -> None:
         open_streams(pipeline, make_rules()) as streams,
         trio.open_nursery() as nursery,
     ):
-        nursery.start_soon(show, streams, "fruit", ["pear", "fig", "apple"], 0.1)  # begun first, over last
+        nursery.start_soon(show, streams, "fruit", ["pear", "fig", "apple"], 0.2)  # begun first, over last
         nursery.start_soon(show, streams, "colours", ["red", "green", "blue"])
         nursery.start_soon(give_up, streams)
         nursery.start_soon(show_refusal, streams)

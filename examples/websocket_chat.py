@@ -87,8 +87,8 @@ async def chat(pipeline: Pipeline[Event, Event], room: Room) -> None:
     if not isinstance(request, Request) or not is_from_here(request):
         await pipeline.send(RejectConnection(status_code=403))
         return
-    await pipeline.send(AcceptConnection())
     with room.joined() as heard:
+        await pipeline.send(AcceptConnection())
         async with trio.open_nursery() as nursery:
             nursery.start_soon(pass_on, heard, pipeline)
             async for event in pipeline:

@@ -52,7 +52,7 @@ def test_session_is_one_that_the_demo_shows() -> None:
     (session,) = code_blocks(README, "terminal")
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
     demo = [sys.executable, str(ROOT / "examples" / "demo.py")]
-    shown = subprocess.run(demo, env=environment, capture_output=True, encoding="utf-8", timeout=20, check=True).stdout
+    shown = subprocess.run(demo, env=environment, capture_output=True, encoding="utf-8", timeout=60, check=True).stdout
     assert lines_of(session.text) in lines_of(shown)
 
 

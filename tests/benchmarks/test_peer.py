@@ -54,7 +54,7 @@ async def read_lines(stream: trio.abc.ReceiveStream, count: int) -> bytes:
 @pytest.mark.parametrize("name", doing("ingest"))
 async def test_ingest_reports_what_it_got(name: str) -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with listener, trio.open_nursery() as nursery:
             process = await nursery.start(peer(name, "ingest", str(listener.socket.getsockname()[1]), check=True))
             async with await listener.accept() as stream:
@@ -68,7 +68,7 @@ async def test_ingest_reports_what_it_got(name: str) -> None:
 @pytest.mark.real_time
 @pytest.mark.parametrize("name", doing("echo"))
 async def test_echo_answers_in_order(name: str) -> None:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
             process = await nursery.start(peer(name, "echo", check=False))  # it ends by being terminated
             port = int(await read_lines(process.stdout, 1))

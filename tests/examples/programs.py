@@ -18,7 +18,7 @@ from typing import Self
 
 from tests.code_blocks import ROOT
 
-SECONDS = 30
+SECONDS = 60
 """What a program or a reply may take before a test fails; many times what it takes, for others use the machine, too."""
 
 

@@ -47,7 +47,7 @@ def test_alone_it_shows_both() -> None:
 
 def test_server_answers_a_quick_request_before_a_slow_one(server: Server) -> None:
     """Both came at once."""
-    requests = [{"id": 1, "method": "square", "params": {"of": 3, "seconds": 0.2}}]
+    requests = [{"id": 1, "method": "square", "params": {"of": 3, "seconds": 0.5}}]
     requests.append({"id": 2, "method": "square", "params": {"of": 4, "seconds": 0}})
     answers = [b'{"id":2,"result":16}\n', b'{"id":1,"result":9}\n']
     with Client(server.port) as client:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator
 
 import pytest
 
 from tests.examples.programs import Client, Server, one_by_one, run, serving
+from tests.ports import free_port
 
 GOODBYE = b"Goodbye: that is too long, or no line of text\r\n"
 
@@ -140,9 +140,7 @@ def test_client_ends_when_the_server_closes(server: Server) -> None:
 
 
 def test_client_without_a_server_says_how_to_start_it() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free = taken.getsockname()[1]
-    done = run("examples/chat_client.py", "--port", str(free), stdin="hello\n")
+    done = run("examples/chat_client.py", "--port", str(free_port()), stdin="hello\n")
     assert done.returncode == 1
     assert "Is the server running? python examples/chat_server.py" in done.stderr
     assert "Traceback" not in done.stderr

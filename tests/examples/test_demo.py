@@ -13,7 +13,7 @@ sys.path.insert(0, "examples")
 import chat_server
 {how}
 import demo
-demo.SECONDS = 0.2
+demo.SECONDS = globals().get("seconds", 60)
 sys.exit(demo.main())
 """
 
@@ -83,11 +83,13 @@ chat_server.chat = close
 """
 MUTE = """
 async def mute(pipeline): await chat_server.trio.sleep_forever()
-chat_server.chat = mute
+chat_server.chat, seconds = mute, 0.2
 """
 SHOUTS = """
 async def shout(pipeline):
-    async for line in pipeline: await pipeline.send(f'You SENT: {line}')
+    async for line in pipeline:
+        if line == '.': return
+        await pipeline.send(f'You SENT: {line}')
 chat_server.chat = shout
 """
 

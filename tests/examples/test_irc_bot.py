@@ -13,7 +13,8 @@ import pytest
 
 from tests.code_blocks import ROOT
 from tests.examples.programs import SECONDS, Client, run
-from tests.examples.test_starttls import free_port, scripted
+from tests.examples.test_starttls import scripted
+from tests.ports import free_port
 from tests.stages.protocols.ircd import needs_ngircd, ngircd
 
 PROGRAM = "examples/irc_bot.py"

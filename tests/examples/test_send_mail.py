@@ -12,10 +12,10 @@ from tests.examples.test_starttls import (
     Certificates,
     aiosmtpd,
     certificates,
-    free_port,
     scripted,
     wait_until_it_listens,
 )
+from tests.ports import free_port
 
 __all__ = ["certificates"]  # a fixture
 

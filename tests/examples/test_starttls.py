@@ -18,6 +18,7 @@ import pytest
 import trustme
 
 from tests.examples.programs import SECONDS, Client, Server, one_by_one, run, serving
+from tests.ports import free_port
 
 PROGRAM = "examples/starttls.py"
 MAIL = "Subject: hello\n\nIt works.\n.\n..dots"
@@ -174,12 +175,6 @@ def test_our_client_refuses_a_stranger(server: Server, certificates: Certificate
     assert 1 == sent.returncode
     assert sent.stderr.startswith("TLS: the server's certificate was not accepted: ")
     server.wait_for("TLS: the client broke off during the handshake with the alert 'unknown ca'")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextmanager

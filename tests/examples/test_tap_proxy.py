@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.examples.programs import SECONDS, Client, Server, serving
+from tests.ports import free_port
 
 PROGRAM = "examples/tap_proxy.py"
 
@@ -113,9 +114,7 @@ def test_with_lines_the_taps_show_lines(echo: Echo) -> None:
 
 
 def test_who_cannot_be_reached_or_breaks_off_costs_this_connection_only(echo: Echo) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        free = taken.getsockname()[1]
-    with serving(PROGRAM, "--port", "0", "127.0.0.1", str(free)) as proxy:
+    with serving(PROGRAM, "--port", "0", "127.0.0.1", str(free_port())) as proxy:
         with Client(proxy.port) as client:
             assert b"" == client.read_to_end()
         proxy.wait_for("proxy closing: ")

@@ -98,7 +98,7 @@ async def test_closing_in_good_order_is_a_clean_end(near: Kind, far: Kind, versi
             async for item in pipeline:
                 got.append(item)
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with tcp_pair() as streams, trio.open_nursery() as nursery:
             ours, theirs = both(near, far, streams, client_context(version), server_context(version))
             nursery.start_soon(serve, theirs)
@@ -299,9 +299,9 @@ async def test_a_server_that_goes_down_is_a_clean_end_for_its_handler() -> None:
     def make_chain() -> Any:
         return server() | LineFramer()
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
-            serve = partial(serve_tcp, host="127.0.0.1", grace_seconds=10)
+            serve = partial(serve_tcp, host="127.0.0.1", grace_seconds=60)
             (listener,) = await nursery.start(serve, handle, 0, make_chain)
             stream = await trio.open_tcp_stream("127.0.0.1", listener.socket.getsockname()[1])
             async with Pipeline(stream, client() | LineFramer()) as ours:

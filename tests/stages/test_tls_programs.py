@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -19,12 +18,13 @@ import trio
 
 from pipeline import IncompleteFrameError, Pipeline, open_tcp_pipeline, serve_tcp
 from stages import TLS, LineFramer, Tap, TLSError
+from tests.ports import free_port
 
 from .tls_parts import NAME, VERSIONS, Files, certificate, client_context, expired, server_context
 
 pytestmark = [pytest.mark.real_time, pytest.mark.full]
 EACH_VERSION = pytest.mark.parametrize("version", VERSIONS, ids=lambda version: version.name)
-SECONDS = 20
+SECONDS = 60
 
 
 def needs(program: str) -> pytest.MarkDecorator:
@@ -257,12 +257,6 @@ async def test_curl_refuses_us(files: Files, caplog: pytest.LogCaptureFixture, c
 # ---- their server, our client
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 def server_command(program: str, version: ssl.TLSVersion, port: int, key_and_cert: Path, *more: str) -> list[str]:
     """A program that answers each line: OpenSSL's with the line backwards, GnuTLS's with the same."""
     if program == "openssl":
@@ -287,7 +281,7 @@ async def their_server(program: str, version: ssl.TLSVersion, cert: Path, *more:
 
 async def connect(port: int, context: ssl.SSLContext) -> tuple[TLS, Pipeline[Any, Any]]:
     tls = TLS(context, NAME)
-    for _ in range(100):
+    for _ in range(SECONDS * 50):
         try:
             return tls, await open_tcp_pipeline("127.0.0.1", port, tls | LineFramer())
         except OSError:

@@ -85,7 +85,7 @@ async def test_a_cancelled_send_breaks_nothing() -> None:
 
 @pytest.mark.real_time
 async def test_on_a_socket() -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         one, two = await tcp_pair()
         async with Pipeline(one, LineFramer() | CountLimit(2, direction="inbound")) as pipeline, two:
             await two.send_all(b"a\nb\nc\n")

@@ -152,7 +152,7 @@ async def test_cancelled_anywhere_nothing_is_lost() -> None:
 
 @pytest.mark.real_time
 async def test_on_a_socket() -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         one, two = await tcp_pair()
 
         async def drip() -> None:

@@ -116,7 +116,7 @@ async def test_cancelled_anywhere_nothing_is_lost() -> None:
 
 @pytest.mark.real_time
 async def test_on_a_socket() -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         one, two = await tcp_pair()
         async with Pipeline(one, LineFramer() | IdleTimeout(0.1)) as pipeline, two:
             await two.send_all(b"one\n")

@@ -75,7 +75,7 @@ def test_one_object_serves_many_pipelines() -> None:
 
 @pytest.mark.real_time
 async def test_on_a_socket() -> None:
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         one, two = await tcp_pair()
         async with Pipeline(one, LineFramer() | SizeLimit(3)) as pipeline, two:
             await two.send_all(b"abc\nabcd\n")

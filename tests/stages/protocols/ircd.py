@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 PROGRAM = shutil.which("ngircd", path=f"{os.environ['PATH']}:/usr/sbin")
 needs_ngircd = pytest.mark.skipif(PROGRAM is None, reason="there is no ngircd: apt-get install ngircd")
 
@@ -37,12 +39,6 @@ RequireAuthPing = yes
 """Nobody is registered who has not answered a PING."""
 
 
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
 @contextmanager
 def ngircd(directory: Path) -> Iterator[int]:
     """A running server; its port."""
@@ -61,9 +57,9 @@ def ngircd(directory: Path) -> Iterator[int]:
 
 
 def _wait_until_it_listens(process: subprocess.Popen[bytes], port: int) -> None:
-    for _ in range(1000):
+    for _ in range(6000):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=10).close()
+            socket.create_connection(("127.0.0.1", port), timeout=60).close()
         except OSError:
             assert process.poll() is None
             threading.Event().wait(0.01)

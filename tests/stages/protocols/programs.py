@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ from pathlib import Path
 
 import pytest
 import trio
+
+from tests.ports import free_port
 
 PACKAGES = {"curl": "curl", "nginx": "nginx-light", "h2load": "nghttp2-client"}
 
@@ -29,9 +30,7 @@ async def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedPro
 @asynccontextmanager
 async def nginx(folder: Path, server: str, *, http: str = "", listen: str = "") -> AsyncIterator[int]:
     """Nginx with one server, and with more around it or on its `listen`; its files are in the folder."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     (folder / "nginx.conf").write_text(
         f"daemon off; pid {folder}/pid; error_log {folder}/log; events {{}}\n"
@@ -45,7 +44,7 @@ async def nginx(folder: Path, server: str, *, http: str = "", listen: str = "") 
     command = [program, "-e", f"{folder}/log", "-p", str(folder), "-c", f"{folder}/nginx.conf", *user]
     async with trio.open_nursery() as nursery:
         process = await nursery.start(trio.run_process, command)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 try:
                     await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()

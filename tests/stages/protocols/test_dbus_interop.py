@@ -43,7 +43,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 async def connected(path: Path, *, step: int) -> AsyncIterator[tuple[Bus, Pipeline[Message, Message], str]]:
     """A client that has said Hello, and its name on the bus."""
     dbus = DBus()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with (
             Pipeline(await trio.open_unix_socket(path), Rechunk(step) | dbus) as pipeline,
             open_calls(pipeline, key=DBus.reply_key, request_key=dbus.number) as calls,

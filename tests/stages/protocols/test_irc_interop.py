@@ -29,7 +29,7 @@ def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 async def connected(port: int, nick: str, *, step: int = 65536) -> AsyncIterator[Connection]:
     """A client that is registered and in #chat."""
     chain = Rechunk(step) | LineFramer(max_bytes=8701, ending="crlf") | IRC()
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         async with await open_tcp_pipeline("127.0.0.1", port, chain) as client:
             await client.send_many(
                 [IRCMessage("NICK", nick), IRCMessage("USER", nick, "0", "*", f"{nick} of the test")]

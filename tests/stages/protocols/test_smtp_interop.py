@@ -65,6 +65,7 @@ def port(mails: Mails, request: pytest.FixtureRequest) -> Iterator[int]:
         mails,
         hostname="127.0.0.1",
         port=0,
+        ready_timeout=60,
         tls_context=server_context(),
         require_starttls=True,
         auth_required=True,
@@ -90,7 +91,7 @@ async def ask(pipeline: Connected, command: Said) -> int:
 
 @asynccontextmanager
 async def encrypted(port: int, *, step: int = 65536) -> AsyncIterator[Connected]:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with await open_tcp_pipeline("127.0.0.1", port, Rechunk(step) | SMTPClient()) as pipeline:
             assert 220 == (await pipeline.receive()).code
             assert [250, 220] == [await ask(pipeline, EHLO), await ask(pipeline, SMTPCommand.starttls())]
@@ -145,7 +146,7 @@ async def test_many_mails_in_one_go_each_command_waits_for_its_reply(port: int, 
 
 async def test_tasks_that_share_one_connection(port: int, mails: Mails) -> None:
     """With a task that receives all the time, also while TLS goes in."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with await open_tcp_pipeline("127.0.0.1", port, SMTPClient()) as pipeline:
             assert 220 == (await pipeline.receive()).code
             async with open_calls(pipeline) as calls:

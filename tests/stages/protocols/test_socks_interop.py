@@ -19,6 +19,7 @@ import trio
 from pipeline import StageTimeoutError, open_tcp_pipeline, serve_tcp
 from stages import SOCKS, LineFramer, SOCKSError
 from tests.code_blocks import ROOT
+from tests.ports import free_port
 
 pytestmark = pytest.mark.real_time
 
@@ -31,13 +32,6 @@ MEGABYTES = os.urandom(3 << 20)
 def needs(program: str) -> pytest.MarkDecorator:
     reason = f"there is no {program}: apt-get install {PACKAGES[program]}"
     return pytest.mark.skipif(shutil.which(program, path=PATH) is None, reason=reason)
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
@@ -107,7 +101,7 @@ async def program(port: int, *command: str) -> AsyncIterator[int]:
     async with trio.open_nursery() as nursery:
         start = partial(trio.run_process, [path, *command[1:]], capture_stderr=True, check=False)
         process = await nursery.start(start)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while True:
                 try:
                     await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
@@ -140,7 +134,7 @@ def dante(folder: Path, blocked: int) -> AbstractAsyncContextManager[int]:
 async def fetch(proxy: int, host: str, port: int, **options: Any) -> bytes:
     """What is behind the proxy: a line, and the megabytes."""
     chain = SOCKS("client", host=host, port=port, **options)
-    async with await open_tcp_pipeline("127.0.0.1", proxy, chain, close_seconds=0.2) as pipeline:
+    async with await open_tcp_pipeline("127.0.0.1", proxy, chain, close_seconds=1) as pipeline:
         await pipeline.insert(LineFramer(), at="client")
         await pipeline.send(b"hello")
         assert b"hello" == await pipeline.receive()
