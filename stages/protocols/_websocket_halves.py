@@ -30,6 +30,7 @@ _Results: TypeAlias = Iterator[Event | Reply[Any] | End]
 
 _OPEN: Final = ConnectionState.OPEN
 _MESSAGES: Final[frozenset[type]] = frozenset((TextMessage, BytesMessage))
+_CODES: Final = frozenset(map(int, CloseReason))
 _AT_ONCE: Final = 64
 """So many messages are made of one read before somebody asks for them."""
 
@@ -223,6 +224,12 @@ class MessagesOut(Outbound[Event, bytes]):
         connection = self._session.connection
         if connection is None or type(event) not in _MESSAGES:
             return self._send_other(connection, event)
+        if isinstance(event.data, str) is not (type(event) is TextMessage):  # wsproto goes by the data alone
+            wanted = "text" if type(event) is TextMessage else "bytes"
+            raise TypeError(
+                f"WebSocket: {type(event).__name__}(data=...) must be {wanted}, not {type(event.data).__name__}: "
+                f"TextMessage(data='...') or BytesMessage(data=b'...')"
+            )
         data = connection.send(event)
         self._is_inside = not event.message_finished
         return [data]
@@ -246,6 +253,8 @@ class MessagesOut(Outbound[Event, bytes]):
             )
         if isinstance(event, Ping) and (connection is None or connection.state is not _OPEN):
             return ()  # of a Heartbeat, which cannot know how the connection stands
+        if isinstance(event, CloseConnection):
+            _check_close(event)
         return self._answer(event) if connection is None else [connection.send(event)]
 
     def _answer(self, event: Event) -> Result[bytes]:
@@ -267,3 +276,14 @@ class MessagesOut(Outbound[Event, bytes]):
                 else:
                     yield out.item if isinstance(out, Reply) else Reply(out)
         yield from end
+
+
+def _check_close(event: CloseConnection) -> None:
+    """Refuse what wsproto cannot write, or would not take itself (RFC 6455, section 7.4)."""
+    code: object = event.code
+    if code is not None and (not isinstance(code, int) or not (code in _CODES or 3000 <= code <= 4999)):
+        raise LocalProtocolError(
+            f"WebSocket: CloseConnection(code={code!r}): must be one of wsproto's CloseReason, or from 3000 to 4999"
+        )
+    if not isinstance(event.reason, str | None):
+        raise TypeError(f"WebSocket: CloseConnection(reason={event.reason!r}): must be text, or None")

@@ -301,6 +301,38 @@ def test_a_stage_that_failed_stays_failed() -> None:
     assert ConnectionState.LOCAL_CLOSING is stage.connection.state
 
 
+ANY_BYTES: Any = b"x"
+ANY_TEXT: Any = "x"
+WRONG: list[tuple[Any, type[Exception], str]] = [
+    (
+        TextMessage(data=ANY_BYTES),
+        TypeError,
+        r"TextMessage\(data=\.\.\.\) must be text, not bytes: TextMessage\(data='",
+    ),
+    (BytesMessage(data=ANY_TEXT), TypeError, r"BytesMessage\(data=\.\.\.\) must be bytes, not str: TextMessage\("),
+    (
+        CloseConnection(code=999),
+        LocalProtocolError,
+        r"CloseConnection\(code=999\): must be one of wsproto's",
+    ),
+    (CloseConnection(code=2999), LocalProtocolError, r"code=2999\): must be one of"),
+    (CloseConnection(code=5000), LocalProtocolError, r"code=5000\): must be one of"),
+    (CloseConnection(code="x"), LocalProtocolError, r"code='x'\): must be one of"),  # type: ignore[arg-type]
+    (CloseConnection(code=1000, reason=b"x"), TypeError, r"reason=b'x'\): must be text"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("event", "kind", "message"), WRONG)
+def test_what_the_peer_would_take_for_something_else_is_refused(
+    event: Any, kind: type[Exception], message: str
+) -> None:
+    """To wsproto a `TextMessage` of bytes is a `BytesMessage`, and it writes codes that it does not take."""
+    harness = server()
+    with pytest.raises(kind, match=message):
+        harness.send(event)
+    assert harness.send(CloseConnection(code=3000, reason="all is well"))
+
+
 def test_what_is_no_event_is_refused_and_nothing_else_happens() -> None:
     for harness in (Harness(WebSocket("server")), server()):
         with pytest.raises(TypeError, match=r"WebSocket sends events of wsproto, not str: TextMessage\(data="):
