@@ -140,7 +140,8 @@ async def test_a_bus_that_leaves_or_keeps_silent() -> None:
     for dbus, seconds in ((DBus(), 30), (DBus(handshake_seconds=2), 2)):
         ours, theirs = trio.testing.memory_stream_pair()
         began = trio.current_time()
-        with pytest.raises(StageTimeoutError, match=f"DBus: the bus has not accepted us after {seconds} seconds"):
+        says = f"DBus: the bus has not accepted us after {seconds} seconds"
+        with trio.fail_after(100), pytest.raises(StageTimeoutError, match=says):
             await Pipeline(ours, dbus).__aenter__()
         assert seconds == trio.current_time() - began
         assert HELLO == await theirs.receive_some()

@@ -437,7 +437,8 @@ async def test_a_server_that_refuses_says_so_and_is_not_asked() -> None:
 async def test_a_greeting_that_is_slow_is_an_error_and_the_transport_is_closed() -> None:
     peer, ours = trio.testing.memory_stream_pair()
     await peer.send_all(GREETING[:5])
-    with pytest.raises(StageTimeoutError, match="SMTPClient: the server has not greeted after 300 seconds"):
+    says = "SMTPClient: the server has not greeted after 300 seconds"
+    with trio.fail_after(1000), pytest.raises(StageTimeoutError, match=says):
         async with Pipeline[Any, Any](ours, SMTPClient()):
             pass
     assert 300 == trio.current_time()

@@ -100,7 +100,8 @@ async def test_a_proxy_that_leaves_is_an_error_at_the_client() -> None:
 
 async def test_a_proxy_that_is_silent_is_an_error_at_the_client() -> None:
     _peer, ours = trio.testing.memory_stream_pair()
-    with pytest.raises(StageTimeoutError, match="the proxy has not done its part of the handshake after 30 seconds"):
+    says = "the proxy has not done its part of the handshake after 30 seconds"
+    with trio.fail_after(100), pytest.raises(StageTimeoutError, match=says):
         async with Pipeline[Any, Any](ours, client()):
             raise AssertionError("entered")
     with pytest.raises(trio.ClosedResourceError):
