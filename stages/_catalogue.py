@@ -24,6 +24,7 @@ from typing import Any, TypeVar
 
 import stages
 from pipeline import Duplex, Inbound, Outbound, Passthrough, Stage
+from stages.protocols import SansIO
 
 _DIRECTIONS = {Inbound: "inbound", Outbound: "outbound", Duplex: "both", Passthrough: "both"}
 _WIDTH = 100
@@ -262,8 +263,8 @@ def in_full(entry: Entry, width: int = _WIDTH) -> str:
 
 
 def _members(stage: type) -> Iterable[tuple[str, str]]:
-    """What a stage has beside what every stage has."""
-    common = {name for base in (Stage, *_DIRECTIONS) for name in vars(base)} | {"inbound", "outbound"}
+    """What a stage has beside what every stage has, and what its half alone calls (`SansIO`)."""
+    common = {name for base in (Stage, *_DIRECTIONS, SansIO) for name in vars(base)} | {"inbound", "outbound"}
     for name, member in inspect.getmembers(stage):
         if (
             not name.startswith("_")

@@ -28,7 +28,7 @@ class IRC(Duplex[BytesLike, IRCMessage, IRCMessage, bytes]):
 
     in:  b":ada!a@host PRIVMSG #chat :good morning"        out:  IRCMessage("PRIVMSG", "#chat", "good morning", ...)
 
-    An item is one line: put the framer on the wire's side, `LineFramer(max_bytes=8703, ending="crlf") | IRC()`. PING is
+    An item is one line: put the framer on the wire's side, `LineFramer(max_bytes=8701, ending="crlf") | IRC()`. PING is
     answered, and not shown. Empty lines are ignored. What commands mean is the client's matter.
 
     Args:

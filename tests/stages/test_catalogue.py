@@ -105,6 +105,12 @@ def test_one_in_full_has_its_docstring_and_its_members() -> None:
     )
 
 
+def test_methods_that_the_adapter_calls_are_nobody_elses_to_call() -> None:
+    """What a protocol overrides of `SansIO`."""
+    shown = in_full(entry("DBus"))
+    assert ["number", "reply_key"] == [line.split()[0] for line in shown.partition("Members:\n")[2].splitlines()]
+
+
 def test_one_without_members_has_no_list_of_them() -> None:
     assert "Members:" not in in_full(entry("TextCodec"))
     assert "Members:" not in in_full(entry("recover"))
