@@ -44,6 +44,8 @@ class WriteBuffer:
         loose: bytes of sends that are complete, behind all else; to be added to, and to `size`, by who is in a hurry.
     """
 
+    __slots__ = ("_byte_wire", "_entries", "handed", "loose", "reply_size", "size")
+
     def __init__(self, *, byte_wire: bool) -> None:
         self.size = self.reply_size = 0
         self.handed = False

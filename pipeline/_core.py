@@ -19,7 +19,7 @@ Rules for this file: no event loop and no I/O. A driver moves the bytes; this is
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, Literal, NoReturn
 
 from typing_extensions import TypeVar
@@ -72,14 +72,14 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
     ) -> None:
         if max_reply_bytes < 1:
             raise ValueError(f"max_reply_bytes is {max_reply_bytes}; a reply needs room: give 1 or more")
-        self.seats = [take_seat(place) for place in places_of(chain)]
-        inbound, outbound = connect(self.seats)
-        self._inbound = Flow(inbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
-        self._outbound = Flow(outbound, self._describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+        self.seats = tuple([take_seat(place) for place in places_of(chain)])
+        describe = self._describe
+        self._inbound, self._outbound = (
+            Flow(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+            for slots in connect(self.seats)
+        )
         self._inbound.other, self._outbound.other = self._outbound, self._inbound
-        self._inbound.on_news = self._outbound.on_news = self._tell_news
         super().__init__(chain, self._outbound, byte_wire=byte_wire)
-        self.on_news: Callable[[], None] = lambda: None
         self.inbound_error: BaseException | None = None
         self._clock = clock
         self.counting: Counting | None = None
@@ -89,6 +89,15 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.claim(self.seats)
 
     # ---- state
+
+    @property
+    def on_news(self) -> Callable[[], None]:
+        """Called when a stage gave a reply, or there is something to do by itself."""
+        return self._inbound.on_news
+
+    @on_news.setter
+    def on_news(self, on_news: Callable[[], None]) -> None:
+        self._inbound.on_news = self._outbound.on_news = on_news
 
     @property
     def ready(self) -> bool:
@@ -359,12 +368,12 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
 
     # ---- while the chain is changed
 
-    def claim(self, seats: list[Seat]) -> None:
+    def claim(self, seats: Sequence[Seat]) -> None:
         """Their stages belong to this engine from now on."""
         for seat in seats:
             claim(seat.place, self, self._clock)
 
-    def reseat(self, seats: list[Seat]) -> None:
+    def reseat(self, seats: tuple[Seat, ...]) -> None:
         """Go on with other pieces; what waits at those that are gone goes on from where they were."""
         inbound, outbound = connect(seats)
         self.seats = seats
@@ -372,13 +381,19 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self._outbound.reseat(outbound)
         self.chain = chain_of(tuple(seat.place.piece for seat in seats))
         self._note_slots()
-        self._tell_news()
+        self.on_news()
+
+    @property
+    def _slots(self) -> list[Slot]:
+        return [slot for seat in self.seats for slot in seat.slots]
+
+    @property
+    def _gates(self) -> list[Stage[Any, Any]]:
+        return [half for slot in self._outbound.slots for half in slot.gates]
 
     def _note_slots(self) -> None:
-        self._slots = [slot for seat in self.seats for slot in seat.slots]
-        self._timed = [slot for slot in self._slots if slot.timed]
-        self._polled = [slot for slot in self._inbound.slots if slot.polls]
-        self._gates = [half for slot in self._outbound.slots for half in slot.gates]
+        self._timed = tuple([slot for slot in self._slots if slot.timed])
+        self._polled = tuple([slot for slot in self._inbound.slots if slot.polls])
         if self.counting is not None:
             self.counting.count(self._slots)
 
@@ -411,14 +426,11 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         timed = [slot for slot in self._timed if slot.flow is self._outbound and slot.flow.takes(slot.index)]
         return [slot for slot in timed if not slot.stage.ready]
 
-    def _tick(self, slots: list[Slot], now: float) -> None:
+    def _tick(self, slots: Sequence[Slot], now: float) -> None:
         for slot in slots:
             if slot.awaits_deadline and slot.stage.deadline is not None and slot.stage.deadline <= now:
                 slot.due = now
                 slot.flow.touch(slot.index)
-
-    def _tell_news(self) -> None:
-        self.on_news()
 
     def _ask_for_poll(self, slot: Slot) -> None:
         if self._inbound.takes(slot.index):

@@ -15,7 +15,7 @@ A fast path keeps this true if
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import length_hint
 from typing import Any, Final, cast
 
@@ -113,7 +113,7 @@ class Counting:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock, self.since = clock, clock()
 
-    def count(self, slots: list[Slot]) -> None:
+    def count(self, slots: Sequence[Slot]) -> None:
         """Let those of the slots count that do not yet."""
         for slot in slots:
             if type(slot) is Slot:

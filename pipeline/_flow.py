@@ -15,7 +15,7 @@ event loop. The loop is `Flow.advance`; it keeps these promises:
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from operator import length_hint
 from typing import Any, Final, NoReturn
 
@@ -60,18 +60,23 @@ _NONE_READY: Final[Iterator[Any]] = iter(())
 class Flow(Stock):
     """The stages of one direction in the order of the flow, and the items on their way through them."""
 
-    _ready_from = 0
-    """How many results there were when `ready` was called."""
-    _ready_source: Iterator[Any] = iter(())
-    loop: Any = None
-    """What `ready` gave last, if a stage in it may wait."""
+    __slots__ = ("_looping", "_moody", "_ready_from", "_ready_source", "_single", "loop")
+
     _looping: Fused
 
-    def _seat(self, slots: list[Slot]) -> None:
+    def __init__(
+        self, slots: tuple[Slot, ...], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
+    ) -> None:
+        super().__init__(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+        self._ready_source: Iterator[Any] = _NONE_READY
+        self._ready_from = 0  # how many results there were when `ready` was called
+        self.loop: Any = None  # what `ready` gave last, if a stage in it may wait
+
+    def _seat(self, slots: tuple[Slot, ...]) -> None:
         for slot in slots:
             slot.flow = self
         super()._seat(slots)
-        self._moody = [slot for slot in slots if slot.moody]
+        self._moody = tuple([slot for slot in slots if slot.moody])
         # Those at which items go one by one; only behind them stages can run as one.
         self._single = slots[: 1 + max((slot.index for slot in self._moody), default=0)]
 

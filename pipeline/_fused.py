@@ -23,7 +23,7 @@ takes the stage's coroutine over.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import CodeType, FrameType, GeneratorType, TracebackType, coroutine
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -75,11 +75,12 @@ class Written:
         sized: whether it may come to much, so that it has to be counted; None: for one item only.
     """
 
-    def __init__(self, slots: list[Slot], *, only_items: bool, sized: bool | None, gates: int = 0) -> None:
+    __slots__ = ("_code", "_lines", "_run", "slots")
+
+    def __init__(self, slots: Sequence[Slot], *, only_items: bool, sized: bool | None, gates: int = 0) -> None:
         self.slots = slots
         kinds = tuple(Kind.of(slot) for slot in slots)
         self._run, self._code, self._lines = _written(kinds, only_items, sized, gates)
-        self._functions = [function for slot in slots for function in _functions_of(slot)]
 
     def where(self, error: BaseException) -> tuple[int, Any] | None:
         """Which of the stages raised it, and with which item; its number is behind the last if the item was through."""
@@ -98,10 +99,13 @@ class Written:
 class Fused(Written):
     """The stages behind a slot, to the end of the flow, as one loop over its results."""
 
-    def __init__(self, slot: Slot, following: list[Slot]) -> None:
+    __slots__ = ("_functions", "_waiting")
+
+    def __init__(self, slot: Slot, following: Sequence[Slot]) -> None:
         sized = not all(each.stage.never_expands for each in (slot, *following))
         super().__init__(following, only_items=bool(slot.stage.only_items), sized=sized)
-        self._waiting = [each for each in following if each.may_wait]
+        self._functions = _functions_of(following)
+        self._waiting = tuple([each for each in following if each.may_wait])
 
     @property
     def may_wait(self) -> bool:
@@ -158,10 +162,12 @@ class Direct(Written):
         out: the call: what the item becomes, NONE_CAME, or a `Left`.
     """
 
-    def __init__(self, slots: list[Slot]) -> None:
+    __slots__ = ("out",)
+
+    def __init__(self, slots: Sequence[Slot]) -> None:
         gates = [half for slot in slots for half in slot.gates]
         super().__init__(slots, only_items=False, sized=None, gates=len(gates))
-        self.out: Callable[[Any], Any] = self._run(Left, *self._functions, *gates)
+        self.out: Callable[[Any], Any] = self._run(Left, *_functions_of(slots), *gates)
 
 
 @functools.cache
@@ -202,8 +208,13 @@ def _written(
     return run, run.__code__, starts
 
 
-def _functions_of(slot: Slot) -> tuple[Any, ...]:
-    """What the function is called with for a stage: its own one; for a tap the direction and `watch_failed`, too."""
+def _functions_of(slots: Sequence[Slot]) -> tuple[Any, ...]:
+    """What the function is called with for the stages."""
+    return tuple([function for slot in slots for function in _functions_at(slot)])
+
+
+def _functions_at(slot: Slot) -> tuple[Any, ...]:
+    """The same for one stage: its own function; for a tap the direction and `watch_failed`, too."""
     if slot.watches:
         direction = "inbound" if isinstance(slot.stage, Inbound) else "outbound"
         return slot.stage.watch, direction, slot.stage.watch_failed

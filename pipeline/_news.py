@@ -20,6 +20,13 @@ LOOKS: Final = 6
 class Newsroom:
     """Where tasks wait until something changed in a pipeline."""
 
+    # fmt: off
+    __slots__ = (
+        "_followed", "_lot", "_read_scope", "_scopes", "_turn_scopes", "_turns", "awaited", "changes", "closed",
+        "deadline", "on_close", "turn_taken",
+    )
+    # fmt: on
+
     def __init__(self) -> None:
         self.closed = False
         self.changes = 0  # how often something changed

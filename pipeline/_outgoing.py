@@ -66,7 +66,7 @@ class Outgoing(Generic[ClientOut]):
         return self.sending and self.send_is_held_back and not to_do
 
     @property
-    def outbound_slots(self) -> list[Slot]:
+    def outbound_slots(self) -> tuple[Slot, ...]:
         """The outbound stages in the order of the flow."""
         return self._outbound.slots
 

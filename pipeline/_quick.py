@@ -6,7 +6,7 @@ and it gives up at the first thing out of the ordinary, leaving the rest to them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, NoReturn
 
 from ._core import WRITE_BYTES, Engine
@@ -37,10 +37,12 @@ class QuickSend:
         keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
+    __slots__ = ("_direct", "_engine", "_hurry", "_slots", "_waking", "keeps_state", "of_many", "out")
+
     def __init__(self, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> None:
         self._engine, self._slots, self._hurry = engine, engine.outbound_slots, hurry
         self._direct = Direct(self._slots)
-        self._waking = [slot for slot in self._slots if slot.wakes]
+        self._waking = tuple([slot for slot in self._slots if slot.wakes])
         self.of_many = self._direct.out
         self.out: Callable[[Any], Any] = self._out_and_wake if self._waking or engine.timed else self.of_many
         self.keeps_state = any(slot.tracked for slot in self._slots)
@@ -129,7 +131,7 @@ class QuickSend:
             self._engine.sending = True
             self._engine.abort_send(error)
 
-    def _went_through(self, slots: list[Slot]) -> None:
+    def _went_through(self, slots: Sequence[Slot]) -> None:
         """What is sent has changed those of the stages that keep state."""
         for slot in slots:
             slot.touched = slot.tracked

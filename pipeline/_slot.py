@@ -28,13 +28,14 @@ class Slot:
         place: where in the chain it stands.
     """
 
+    # fmt: off
     __slots__ = (
-        *("__dict__", "stage", "place", "flow", "index", "next", "sync", "one", "code", "poll"),
-        *("may_wait", "watches", "polls", "timed", "starts", "finishes", "moody", "tracked", "generates", "has_sequel"),
-        *("plain", "plain_between_timers", "plain_but_waits", "gates", "wakes", "back", "fused", "prompt"),
-        *("inbox", "results", "op", "args", "listed", "aside", "timer_waits", "running", "failure", "due", "fresh"),
-        *("mine", "touched", "started"),
+        "__dict__", "args", "aside", "back", "code", "due", "failure", "finishes", "flow", "fresh", "fused", "gates",
+        "generates", "has_sequel", "inbox", "index", "listed", "may_wait", "mine", "moody", "next", "one", "op",
+        "place", "plain", "plain_between_timers", "plain_but_waits", "poll", "polls", "prompt", "results", "running",
+        "stage", "started", "starts", "sync", "timed", "timer_waits", "touched", "tracked", "wakes", "watches",
     )
+    # fmt: on
 
     flow: Flow
     index: int

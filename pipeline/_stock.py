@@ -26,12 +26,20 @@ class Stock:
         max_reply_bytes: how much of what the other flow turned round may wait here.
     """
 
+    # fmt: off
+    __slots__ = (
+        "_broken", "_dead", "_delayed", "_last", "_top", "arrived", "describe", "dropped_replies", "ended", "failed",
+        "failed_mine", "hold_mine", "lost_mine", "max_reply_bytes", "mine", "never_wait", "on_news", "other", "owed",
+        "show_items", "slots", "stirred",
+    )
+    # fmt: on
+
     other: Stock
 
     def __init__(
-        self, slots: list[Slot], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
+        self, slots: tuple[Slot, ...], describe: Callable[[Slot], str], *, show_items: bool, max_reply_bytes: int
     ) -> None:
-        self.slots: list[Slot] = []
+        self.slots: tuple[Slot, ...] = ()
         self.describe, self.show_items, self.max_reply_bytes = describe, show_items, max_reply_bytes
         self.arrived: Row[tuple[Any, bool, int]] = ()  # what went in behind the last stage
         self.ended = False
@@ -44,7 +52,7 @@ class Stock:
         self.failed_mine = False  # whether what failed last belongs to the present send
         self.lost_mine = False  # whether END cut off a part of the present send
         self.dropped_replies = 0
-        self.on_news: Callable[[], None] = lambda: None
+        self.on_news: Callable[[], None] = _nothing
         self._delayed: Row[tuple[Any, int, int]] = ()  # replies that would get into the middle of a list
         self._broken = False
         self._dead = 0  # so many slots at the beginning have ended
@@ -112,12 +120,12 @@ class Stock:
 
     # ---- other slots
 
-    def _seat(self, slots: list[Slot]) -> None:
+    def _seat(self, slots: tuple[Slot, ...]) -> None:
         self.slots, self._last = slots, len(slots) - 1
         for index, slot in enumerate(slots):
             slot.wire(index, slots[index + 1] if index < self._last else None)
 
-    def reseat(self, slots: list[Slot]) -> None:
+    def reseat(self, slots: tuple[Slot, ...]) -> None:
         """Go on with other slots; what waits at those that are gone goes on from where they were."""
         old, alive = self.slots, self.slots[self._dead :]
         self.let_delayed_in(all_of_them=True)
@@ -131,7 +139,7 @@ class Stock:
         self._top = max(self._last, 0)
         self.stirred = True
 
-    def _moves(self, old: list[Slot], new: list[Slot]) -> Iterator[tuple[int, tuple[Any, bool, int]]]:
+    def _moves(self, old: tuple[Slot, ...], new: tuple[Slot, ...]) -> Iterator[tuple[int, tuple[Any, bool, int]]]:
         """What waits at slots that are gone, what is furthest down first, with the places where it goes in."""
         for index in reversed(range(len(old))):
             slot = old[index]
@@ -221,3 +229,7 @@ class Stock:
     def holds_mine(self) -> bool:
         """Whether a part of the present send's item is still in here."""
         return any(slot.holds_mine for slot in self.slots) or any(mine for _, mine, _ in self.arrived)
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""

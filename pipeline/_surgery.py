@@ -6,6 +6,7 @@ be taken back, and then the chain is as it was (U2). Who else uses the chain mea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
 from ._chain import Inbound, Place, places_of
@@ -155,7 +156,7 @@ class Surgery:
         self.cut, self.engine, self.delivered = cut, cut.engine, delivered
         self.leftover: list[Any] = []
         self.came: list[Seat] = []
-        self._old = list(cut.engine.seats)
+        self._old = cut.engine.seats
         self._at = cut.at
         self._flow = cut.engine._inbound
         self._end_waits = False
@@ -185,7 +186,7 @@ class Surgery:
         engine, cut = self.engine, self.cut
         self.came = [take_seat(place) for place in cut.places]
         engine.claim(self.came)
-        engine.reseat([*self._old[: cut.first], *self.came, *self._old[cut.last :]])
+        engine.reseat((*self._old[: cut.first], *self.came, *self._old[cut.last :]))
 
     def undo(self) -> None:
         """Put back what went, and feed it what it gave back."""
@@ -228,7 +229,7 @@ class Surgery:
         """Let nothing pass the place any more: what comes there is kept, behind what was given back."""
         catch = Catch(self.leftover)
         seat = take_seat(Place(0, catch, catch, None))
-        self.engine.reseat([*self._old[: self.cut.first], seat, *self._old[self.cut.first :]])
+        self.engine.reseat((*self._old[: self.cut.first], seat, *self._old[self.cut.first :]))
         return catch
 
     # ---- inside
@@ -268,7 +269,7 @@ class Surgery:
         )
 
 
-def _close(seats: list[Seat]) -> None:
+def _close(seats: Sequence[Seat]) -> None:
     """Close what is no part of the chain any more."""
     errors: list[Exception] = []
     for slot in (slot for seat in seats for slot in seat.slots):

@@ -54,6 +54,8 @@ Wrote: TypeAlias = "Callable[[int], None]"
 class StreamReader:
     """Reads chunks; an empty one is the end."""
 
+    __slots__ = ("resource",)
+
     def __init__(self, stream: trio.abc.ReceiveStream) -> None:
         self.resource = stream
 
@@ -67,6 +69,8 @@ class StreamReader:
 
 class SocketReader(StreamReader):
     """Reads from a socket; a wait can be interrupted without a cancel scope, which costs a third of a read."""
+
+    __slots__ = ("closing", "interrupts", "socket")
 
     def __init__(self, stream: trio.SocketStream) -> None:
         super().__init__(stream)
@@ -86,6 +90,8 @@ class SocketReader(StreamReader):
 
 class DirectReader(SocketReader):
     """The same as with `trio.SocketStream.receive_some`, checkpoints and all, but for what is between: 3 µs a read."""
+
+    __slots__ = ()
 
     async def read(self) -> Any:
         interrupts = self.interrupts
@@ -184,6 +190,8 @@ class StreamWriter:
 class SocketWriter:
     """Writes to a socket and counts what it took, so that a cancelled write can be continued."""
 
+    __slots__ = ("_poll", "closing", "interrupts", "resource", "socket")
+
     takes_bytes = True
     counts = True
     can_end = True
@@ -248,6 +256,8 @@ class SocketWriter:
 class DirectWriter(SocketWriter):
     """The same as trio's `socket.send`, checkpoints and all, but for the layers in between: 2 µs a write."""
 
+    __slots__ = ()
+
     async def _send(self, data: bytes | memoryview) -> int:
         await trio.lowlevel.checkpoint_if_cancelled()
         sent = self.send_now(data)
@@ -309,6 +319,8 @@ class Wire:
         TypeError: `transport` is none of the kinds that trio has; the message names them.
     """
 
+    __slots__ = ("_resources", "can_interrupt", "counts", "reader", "takes_bytes", "writer")
+
     def __init__(self, transport: Transport) -> None:
         source, sink = transport if isinstance(transport, tuple) and len(transport) == 2 else (transport, transport)
         self.reader = _reader(source)
@@ -320,7 +332,7 @@ class Wire:
         self.takes_bytes = self.writer.takes_bytes if self.writer else isinstance(self.reader, StreamReader)
         self.counts = self.writer is not None and self.writer.counts
         self.can_interrupt = isinstance(self.reader, SocketReader)
-        self._resources = [end.resource for end in (self.writer, self.reader) if end is not None]
+        self._resources = tuple([end.resource for end in (self.writer, self.reader) if end is not None])
 
     @property
     def can_half_close(self) -> bool:

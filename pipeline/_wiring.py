@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,11 +26,11 @@ class Seat:
     """A piece of a chain, running: its slots in both flows, wire side first."""
 
     place: Place
-    inbound: list[Slot]
-    outbound: list[Slot]
+    inbound: tuple[Slot, ...]
+    outbound: tuple[Slot, ...]
 
     @property
-    def slots(self) -> list[Slot]:
+    def slots(self) -> tuple[Slot, ...]:
         """All of them."""
         return self.inbound + self.outbound
 
@@ -38,8 +39,8 @@ def take_seat(place: Place) -> Seat:
     """Make slots of the stages of one piece."""
     stages = (*place.inbound_stages, *place.outbound_stages)
     gates = tuple(stage for stage in stages if declares(stage, "ready"))
-    inward = [Slot(stage, place) for stage in place.inbound_stages]
-    outward = [Slot(stage, place) for stage in place.outbound_stages or ([Gate()] if gates else [])]
+    inward = tuple([Slot(stage, place) for stage in place.inbound_stages])
+    outward = tuple([Slot(stage, place) for stage in place.outbound_stages or ([Gate()] if gates else [])])
     for slot in outward:
         slot.tracked = bool(slot.stage.keeps_outbound_state)
         slot.wakes = tuple(other.stage for other in inward if other.polls)
@@ -48,15 +49,15 @@ def take_seat(place: Place) -> Seat:
     return Seat(place, inward, outward)
 
 
-def connect(seats: list[Seat]) -> tuple[list[Slot], list[Slot]]:
+def connect(seats: Sequence[Seat]) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
     """Number the pieces; return the inbound and the outbound slots, each in the order of the flow."""
     for number, seat in enumerate(seats, 1):
         if seat.place.number != number:
             seat.place = replace(seat.place, number=number)
         for slot in seat.slots:
             slot.place = seat.place
-    inbound = [slot for seat in seats for slot in seat.inbound]
-    outbound = [slot for seat in reversed(seats) for slot in reversed(seat.outbound)]
+    inbound = tuple([slot for seat in seats for slot in seat.inbound])
+    outbound = tuple([slot for seat in reversed(seats) for slot in reversed(seat.outbound)])
     for slots, others in ((inbound, outbound), (outbound, inbound)):
         for slot in slots:
             # A reply goes in behind all stages of the other flow that are on the far side, or here.
@@ -64,7 +65,7 @@ def connect(seats: list[Seat]) -> tuple[list[Slot], list[Slot]]:
     return inbound, outbound
 
 
-def held_below(stage: Stage[Any, Any], slots: list[Slot]) -> int | None:
+def held_below(stage: Stage[Any, Any], slots: Sequence[Slot]) -> int | None:
     """How much the inbound stages on the wire's side of `stage` say that they hold; `slots` are those of both flows."""
     # Of one place, the inbound half does not stand below the outbound one.
     order = {slot: (slot.place.number, slot.index if isinstance(slot.stage, Inbound) else -1) for slot in slots}
