@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import threading
@@ -14,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.ports import free_port
+from tests.stages.protocols.programs import path_of
 
-PROGRAM = shutil.which("ngircd", path=f"{os.environ['PATH']}:/usr/sbin")
+PROGRAM = path_of("ngircd")
 needs_ngircd = pytest.mark.skipif(PROGRAM is None, reason="there is no ngircd: apt-get install ngircd")
 
 CONFIGURATION = """

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,17 +15,50 @@ import trio
 
 from tests.ports import free_port
 
-PACKAGES = {"curl": "curl", "nginx": "nginx-light", "h2load": "nghttp2-client"}
+PACKAGES = {
+    "curl": "curl",
+    "danted": "dante-server",
+    "h2load": "nghttp2-client",
+    "microsocks": "microsocks",
+    "nghttp": "nghttp2-client",
+    "nginx": "nginx-light",
+}
+
+
+def path_of(program: str) -> str | None:
+    """Where it is; servers may be where only root looks."""
+    return shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin")
 
 
 def needs(program: str) -> pytest.MarkDecorator:
     reason = f"there is no {program}: apt-get install {PACKAGES[program]}"
-    return pytest.mark.skipif(shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None, reason=reason)
+    return pytest.mark.skipif(path_of(program) is None, reason=reason)
 
 
 async def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    with trio.fail_after(60):
+    with trio.fail_after(120):
         return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd=cwd)
+
+
+@asynccontextmanager
+async def listening(port: int, program: str, *arguments: str) -> AsyncIterator[int]:
+    """A server, from when it listens on that port."""
+    path = path_of(program)
+    assert path is not None
+    async with trio.open_nursery() as nursery:
+        process = await nursery.start(partial(trio.run_process, [path, *arguments], check=False))
+        with trio.fail_after(60):
+            while True:
+                try:
+                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
+                    break
+                except OSError:
+                    assert process.poll() is None
+                    await trio.sleep(0.02)
+        try:
+            yield port
+        finally:
+            process.terminate()
 
 
 @asynccontextmanager
@@ -38,20 +72,7 @@ async def nginx(folder: Path, server: str, *, http: str = "", listen: str = "") 
         + "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
         + f"server {{ listen 127.0.0.1:{port} {listen}; {server} }} }}\n"
     )
-    program = shutil.which("nginx", path=f"{os.environ['PATH']}:/usr/sbin")
-    assert program is not None
     user = ["-g", "user root;"] if os.geteuid() == 0 else []
-    command = [program, "-e", f"{folder}/log", "-p", str(folder), "-c", f"{folder}/nginx.conf", *user]
-    async with trio.open_nursery() as nursery:
-        process = await nursery.start(trio.run_process, command)
-        with trio.fail_after(60):
-            while True:
-                try:
-                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-                    break
-                except OSError:
-                    await trio.sleep(0.02)
-        try:
-            yield port
-        finally:
-            process.terminate()
+    files = "-e", f"{folder}/log", "-p", str(folder), "-c", f"{folder}/nginx.conf"
+    async with listening(port, "nginx", *files, *user):
+        yield port

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -21,29 +19,13 @@ import trustme
 
 from pipeline import Pipeline, open_streams, open_tcp_pipeline, serve_tcp
 from stages import HTTP1, HTTP2, HTTP2Item, SendData, SendHeaders
-from tests.stages.protocols.programs import nginx
+from tests.stages.protocols.programs import needs, nginx, run
 
 pytestmark = pytest.mark.real_time
 
 Served: TypeAlias = Pipeline[h2.events.Event, HTTP2Item]
 Handler: TypeAlias = Callable[[Pipeline[Any, Any]], Coroutine[Any, Any, None]]
-PACKAGES = {
-    "curl": "curl",
-    "nghttp": "nghttp2-client",
-    "h2load": "nghttp2-client",
-    "nginx": "nginx-light",
-}
 MEGABYTES = os.urandom(3 << 20)
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    reason = f"there is no {program}: apt-get install {PACKAGES[program]}"
-    return pytest.mark.skipif(shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin") is None, reason=reason)
-
-
-async def run(*command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[bytes]:
-    with trio.fail_after(120):
-        return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False, cwd=cwd)
 
 
 # ---- our server

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pwd
 import runpy
-import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -20,18 +19,12 @@ from pipeline import StageTimeoutError, open_tcp_pipeline, serve_tcp
 from stages import SOCKS, LineFramer, SOCKSError
 from tests.code_blocks import ROOT
 from tests.ports import free_port
+from tests.stages.protocols.programs import listening, needs
 
 pytestmark = pytest.mark.real_time
 
-PACKAGES = {"curl": "curl", "danted": "dante-server", "microsocks": "microsocks"}
-PATH = f"{os.environ['PATH']}:/usr/sbin"
 LOGIN: dict[str, Any] = {"username": "Ada", "password": "secret"}
 MEGABYTES = os.urandom(3 << 20)
-
-
-def needs(program: str) -> pytest.MarkDecorator:
-    reason = f"there is no {program}: apt-get install {PACKAGES[program]}"
-    return pytest.mark.skipif(shutil.which(program, path=PATH) is None, reason=reason)
 
 
 @asynccontextmanager
@@ -93,30 +86,9 @@ async def test_curl_gives_a_password() -> None:
 # ---- our client through others
 
 
-@asynccontextmanager
-async def program(port: int, *command: str) -> AsyncIterator[int]:
-    """A proxy, from when it listens."""
-    path = shutil.which(command[0], path=PATH)
-    assert path is not None
-    async with trio.open_nursery() as nursery:
-        start = partial(trio.run_process, [path, *command[1:]], capture_stderr=True, check=False)
-        process = await nursery.start(start)
-        with trio.fail_after(60):
-            while True:
-                try:
-                    await (await trio.open_tcp_stream("127.0.0.1", port)).aclose()
-                    break
-                except OSError:
-                    await trio.sleep(0.02)
-        try:
-            yield port
-        finally:
-            process.terminate()
-
-
 def microsocks(*options: str) -> AbstractAsyncContextManager[int]:
     port = free_port()
-    return program(port, "microsocks", "-i", "127.0.0.1", "-p", str(port), *options)
+    return listening(port, "microsocks", "-i", "127.0.0.1", "-p", str(port), *options)
 
 
 def dante(folder: Path, blocked: int) -> AbstractAsyncContextManager[int]:
@@ -128,7 +100,7 @@ def dante(folder: Path, blocked: int) -> AbstractAsyncContextManager[int]:
         f"socks block {{ from: 127.0.0.0/8 to: 127.0.0.1/32 port = {blocked} }}\n"
         "socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }\n"
     )
-    return program(port, "danted", "-f", str(folder / "danted.conf"), "-p", str(folder / "pid"), "-N", "1")
+    return listening(port, "danted", "-f", str(folder / "danted.conf"), "-p", str(folder / "pid"), "-N", "1")
 
 
 async def fetch(proxy: int, host: str, port: int, **options: Any) -> bytes:
