@@ -250,8 +250,9 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
         self._to_write += pieces(STDERR, item.request_id, _data_of(item))
 
     def _send_end(self, item: FastCGIEnd, _request: Request) -> None:
-        if not 0 <= item.app_status < 1 << 32:
-            raise ValueError(f"FastCGIEnd(app_status={item.app_status}): must be 0 to 4294967295")
+        status: object = item.app_status
+        if not isinstance(status, int) or not 0 <= status < 1 << 32:
+            raise ValueError(f"FastCGIEnd(app_status={status!r}): must be a whole number, 0 to 4294967295")
         self._finish(item.request_id, item.app_status)
 
     def data_to_send(self) -> bytes:

@@ -29,15 +29,18 @@ class SMTPCommand:
 
     Raises:
         ValueError: there is a line break or another control character in an argument, which would begin a second
-            command, or `<` or `>` in an address.
+            command, `<` or `>` in an address, or a NUL in a username or password.
     """
 
     verb: str
     arguments: tuple[Any, ...] = ()
 
     def __post_init__(self) -> None:
-        for argument in self.arguments if self.verb != "LOGIN" else ():
-            if isinstance(argument, str) and not _is_one_line(argument):
+        texts = [argument for argument in self.arguments if isinstance(argument, str)]
+        if self.verb == "LOGIN" and any("\0" in text for text in texts):
+            raise ValueError("SMTPCommand.login(...): a NUL would end the username before its end (RFC 4616)")
+        for text in texts if self.verb != "LOGIN" else ():
+            if not _is_one_line(text):
                 raise ValueError(
                     f"{self!r}: an argument has a line break or another control character in it, which could begin a "
                     f"second command"

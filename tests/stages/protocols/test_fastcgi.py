@@ -210,7 +210,10 @@ def test_what_cannot_be_sent_now_is_refused(items: list[Any], match: str) -> Non
     assert ended(4) == written(harness, FastCGIEnd(4))
 
 
-@pytest.mark.parametrize("item", [b"data", FastCGIData(1, "text"), FastCGIEnd(1, -1), FastCGIEnd(1, 1 << 32)])  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    "item",
+    [b"data", FastCGIData(1, "text"), FastCGIEnd(1, -1), FastCGIEnd(1, 1 << 32), FastCGIEnd(1, 1.5)],  # type: ignore[arg-type]
+)
 def test_what_is_no_item_is_refused(item: Any) -> None:
     harness = Harness(FastCGI())
     harness.receive(request())

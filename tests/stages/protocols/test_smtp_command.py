@@ -49,6 +49,14 @@ def test_a_password_may_have_anything_in_it() -> None:
         SMTPCommand.auth("X", "c2Vjc\nmV0")
 
 
+@pytest.mark.parametrize("user", [("ada\0eve", "secret"), ("ada", "sec\0ret")])
+def test_a_nul_cannot_end_a_username(user: tuple[str, str]) -> None:
+    """With PLAIN it stands between name and password; neither is shown."""
+    with pytest.raises(ValueError, match=r"^SMTPCommand.login\(\.\.\.\): a NUL would end the username") as caught:
+        SMTPCommand.login(*user)
+    assert "sec" not in str(caught.value)
+
+
 @pytest.mark.parametrize("address", ["Ada <ada@a.example>", "ada@a.example> SIZE=1", "<"])
 def test_an_address_cannot_end_early(address: str) -> None:
     with pytest.raises(ValueError, match=r"is to be the address alone, such as 'ada@here.example'"):
