@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import time
+from itertools import accumulate
 from typing import Any
 
 import pytest
@@ -67,6 +69,31 @@ def test_a_quadratic_stage_fails() -> None:
 
     assert str(info.value).startswith("F1: the time is not linear: 4 times the input took ")
     assert "size: 2500: " in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ratio"),
+    [
+        ([0.02, 0.01, 0.03, 0.04], 4),
+        ([0.01, 0.01, 0.01, 0.3, 0.01, 0.2, 0.02, 0.08], 4),
+        ([0.01] * 3 + [0.1] + [0.01, 0.09, 0.01, 0.12] * 2 + [0.01, 0.1], None),
+        ([0.1] * 3 + [1.3], None),
+        ([0.1] * 3 + [0.9, 0.1, 0.4], 4),
+    ],
+    ids=["at once", "with noise", "never", "long", "not so long"],
+)
+def test_it_is_measured_until_noise_explains_nothing(
+    seconds: list[float], ratio: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = accumulate((0.0, *(step for each in seconds for step in (each, 1))))
+    monkeypatch.setattr(time, "process_time", lambda: next(clock))
+    if ratio is None:
+        with pytest.raises(AssertionError, match="not linear"):
+            check_linear(Append, pieces, n=1)
+    else:
+        assert ratio == pytest.approx(check_linear(Append, pieces, n=1))
+    monkeypatch.undo()
+    assert 1 == len(list(clock)), "each measurement was needed"
 
 
 def test_the_collector_is_as_it_was() -> None:
