@@ -5,38 +5,17 @@ from __future__ import annotations
 import shutil
 import ssl
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 
+from tests.examples.certificates import Certificates
 from tests.examples.programs import Client, Server, one_by_one, run, serving
 
 PROGRAM = "examples/json_lines.py"
 TEA = b'{"item":"tea","count":3}\n'
 ACCEPTED = '{"accepted":true,"text":"3 × tea"}\n'.encode()
 REFUSED = b'{"accepted":false,"text":"that is no order"}\n'
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """PEM files: the server's, whom to trust for it, and somebody else."""
-
-    server: Path
-    ca: Path
-    stranger: Path
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    directory = tmp_path_factory.mktemp("certificates")
-    files = Certificates(*(directory / name for name in ("server.pem", "ca.pem", "stranger.pem")))
-    authority = trustme.CA()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(files.server))
-    authority.cert_pem.write_to_path(str(files.ca))
-    trustme.CA().cert_pem.write_to_path(str(files.stranger))
-    return files
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.examples.certificates import Certificates
+from tests.examples.mail_servers import aiosmtpd, scripted, wait_until_it_listens
 from tests.examples.programs import SECONDS, run
-from tests.examples.test_starttls import (
-    Certificates,
-    aiosmtpd,
-    certificates,
-    scripted,
-    wait_until_it_listens,
-)
 from tests.ports import free_port
-
-__all__ = ["certificates"]  # a fixture
 
 PROGRAM = "examples/send_mail.py"
 

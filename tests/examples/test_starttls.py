@@ -4,45 +4,21 @@ from __future__ import annotations
 
 import shutil
 import smtplib
-import socket
 import ssl
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import trustme
 
+from tests.examples.certificates import Certificates
+from tests.examples.mail_servers import aiosmtpd, scripted, wait_until_it_listens
 from tests.examples.programs import SECONDS, Client, Server, one_by_one, run, serving
 from tests.ports import free_port
 
 PROGRAM = "examples/starttls.py"
 MAIL = "Subject: hello\n\nIt works.\n.\n..dots"
 needs_openssl = pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl")
-
-
-@dataclass(frozen=True)
-class Certificates:
-    """PEM files: the server's, whom to trust for it, and somebody else."""
-
-    server: Path
-    ca: Path
-    stranger: Path
-
-
-@pytest.fixture(scope="module")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    directory = tmp_path_factory.mktemp("certificates")
-    files = Certificates(*(directory / name for name in ("server.pem", "ca.pem", "stranger.pem")))
-    authority = trustme.CA()
-    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(files.server))
-    authority.cert_pem.write_to_path(str(files.ca))
-    trustme.CA().cert_pem.write_to_path(str(files.stranger))
-    return files
 
 
 @pytest.fixture
@@ -177,34 +153,6 @@ def test_our_client_refuses_a_stranger(server: Server, certificates: Certificate
     server.wait_for("TLS: the client broke off during the handshake with the alert 'unknown ca'")
 
 
-@contextmanager
-def aiosmtpd(cert: Path, port: int) -> Iterator[subprocess.Popen[str]]:
-    """A mail server by others, which takes nothing without STARTTLS, and prints the mails."""
-    options = ["--tlscert", str(cert), "--tlskey", str(cert), "-c", "aiosmtpd.handlers.Debugging", "stdout"]
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "aiosmtpd", "-n", "-l", f"127.0.0.1:{port}", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_until_it_listens(port: int) -> None:
-    for _ in range(SECONDS * 100):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=SECONDS).close()
-        except OSError:
-            threading.Event().wait(0.01)
-        else:
-            return
-    raise AssertionError
-
-
 def test_our_client_sends_to_aiosmtpd(certificates: Certificates) -> None:
     port = free_port()
     with aiosmtpd(certificates.server, port) as process:
@@ -215,25 +163,6 @@ def test_our_client_sends_to_aiosmtpd(certificates: Certificates) -> None:
         process.terminate()
         printed, _ = process.communicate(timeout=SECONDS)
     assert "It works.\n.\n..dots\n" in printed
-
-
-@contextmanager
-def scripted(*answers: bytes) -> Iterator[int]:
-    """A server that greets, and gives one of the answers to each line; its port."""
-
-    def answer() -> None:
-        connection, _ = listener.accept()
-        with connection, connection.makefile("rb") as lines:
-            connection.sendall(b"220 ready\r\n")
-            for reply, _ in zip(answers, lines, strict=False):
-                connection.sendall(reply)
-            lines.read()
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=answer)
-        thread.start()
-        yield listener.getsockname()[1]
-        thread.join(SECONDS)
 
 
 def test_our_client_sends_nothing_where_the_offer_was_taken_out(certificates: Certificates) -> None:

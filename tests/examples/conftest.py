@@ -1,0 +1,12 @@
+"""What several examples' tests begin with."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.examples.certificates import Certificates, make_certificates
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
