@@ -134,8 +134,7 @@ class _Server:
         self._accepting: set[trio.CancelScope] = set()
         self._left = trio.lowlevel.ParkingLot()
         self._end = math.inf
-        self._scopes: set[trio.CancelScope] = set()
-        self._pipelines: set[Pipeline[Any, Any]] = set()
+        self._served: dict[trio.CancelScope, Pipeline[Any, Any] | None] = {}  # None: it is not ready yet
 
     async def accept(self, listener: trio.abc.Listener[trio.SocketStream], nursery: trio.Nursery) -> None:
         """Accept connections for ever, whenever there is a place."""
@@ -169,46 +168,34 @@ class _Server:
     def wind_down(self, grace_seconds: float) -> None:
         """No more connections come; those there are may go on for a while."""
         self._end = trio.current_time() + grace_seconds
-        for scope in self._scopes:
-            scope.deadline = self._end
-        for pipeline in self._pipelines:
-            pipeline._drain()
+        for scope, pipeline in self._served.items():
+            scope.deadline = min(scope.deadline, self._end)
+            if pipeline is not None:
+                pipeline._drain()
 
     async def _serve(self, stream: trio.SocketStream) -> None:
-        peer = _peer(stream)
+        # Shielded, so that winding down decides how long a handler may go on.
+        peer, scope = _peer(stream), trio.CancelScope(shield=True)
+        self._served[scope] = None
         try:
-            # Shielded, so that winding down decides how long a handler may go on.
-            with trio.CancelScope(shield=True, deadline=self._end) as scope:
-                self._scopes.add(scope)
+            with scope:
+                pipeline = await self._open(stream, scope)
                 try:
-                    await self._handle(stream)
-                finally:
-                    self._scopes.discard(scope)
-        except _PeersDoingError as doing:
-            LOGGER.warning("the connection from %s %s", peer, _one_line(str(doing)))
-            if doing.__cause__ is not None:
-                LOGGER.debug("the connection from %s ended here:", peer, exc_info=doing.__cause__)
-        except Exception:
-            LOGGER.exception("the connection from %s failed and was closed", peer)
+                    async with pipeline:
+                        await self._handler(pipeline)
+                except Exception as error:
+                    _lay_to_peer(pipeline, error)
+                    raise
+            if scope.cancelled_caught and scope.deadline < self._end:
+                raise _PeersDoingError(f"was closed: it was not ready within {self._ready_seconds} seconds")
+        except Exception as error:
+            _report(peer, error)
         finally:
+            del self._served[scope]
             self._free += 1
             self._left.unpark_all()
 
-    async def _handle(self, stream: trio.SocketStream) -> None:
-        pipeline = await self._open(stream)
-        self._pipelines.add(pipeline)
-        if self._end < math.inf:
-            pipeline._drain()
-        try:
-            async with pipeline:
-                await self._handler(pipeline)
-        except Exception as error:
-            _lay_to_peer(pipeline, error)
-            raise
-        finally:
-            self._pipelines.discard(pipeline)
-
-    async def _open(self, stream: trio.SocketStream) -> Pipeline[Any, Any]:
+    async def _open(self, stream: trio.SocketStream, scope: trio.CancelScope) -> Pipeline[Any, Any]:
         transport: trio.abc.Stream = stream
         if self._ssl_context is not None:
             transport = trio.SSLStream(stream, self._ssl_context, server_side=True)
@@ -217,21 +204,33 @@ class _Server:
         except BaseException:
             await trio.aclose_forcefully(stream)
             raise
-        with trio.move_on_after(self._ready_seconds) as scope:
-            try:
-                await pipeline._enter()
-            except Exception as error:
-                _lay_to_peer(pipeline, error)
-                if isinstance(error, _BREAKS):
-                    raise _PeersDoingError(f"broke off: {error}") from error
-                raise
-        if scope.cancelled_caught:
-            raise _PeersDoingError(f"was closed: it was not ready within {self._ready_seconds} seconds")
+        scope.deadline = min(self._end, trio.current_time() + self._ready_seconds)
+        try:
+            await pipeline._enter()
+        except Exception as error:
+            _lay_to_peer(pipeline, error)
+            if isinstance(error, _BREAKS):
+                raise _PeersDoingError(f"broke off: {error}") from error
+            raise
+        scope.deadline = self._end
+        self._served[scope] = pipeline
+        if self._end < math.inf:
+            pipeline._drain()
         return pipeline
 
 
 class _PeersDoingError(Exception):
     """The peer broke off, or sent what is wrong: everyday life of a server; the cause is what was raised."""
+
+
+def _report(peer: str, error: Exception) -> None:
+    """Tell the log what a connection ended with."""
+    if not isinstance(error, _PeersDoingError):
+        LOGGER.error("the connection from %s failed and was closed", peer, exc_info=error)
+        return
+    LOGGER.warning("the connection from %s %s", peer, _one_line(str(error)))
+    if error.__cause__ is not None:
+        LOGGER.debug("the connection from %s ended here:", peer, exc_info=error.__cause__)
 
 
 def _lay_to_peer(pipeline: Pipeline[Any, Any], error: Exception) -> None:
