@@ -262,10 +262,10 @@ class Head:
 
 @contextmanager
 def _peers_fault() -> Iterator[None]:
-    """Take note that wsproto decodes and counts what the peer wrote, and not all of it can be."""
+    """Take note that wsproto decodes, counts and rebuilds what the peer wrote, and not all of it can be."""
     try:
         yield
-    except ValueError as error:
+    except (ValueError, h11.ProtocolError) as error:
         raise RemoteProtocolError(f"a header of the handshake is wrong: {error}", RejectConnection()) from error
 
 

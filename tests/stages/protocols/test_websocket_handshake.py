@@ -252,6 +252,7 @@ def asked_by_http(**headers: str) -> h11.Request:
         (asked_by_http(Sec_WebSocket_Version="7"), 426),
         (asked_by_http(Content_Length="1"), 400),
         (h11.Request(method="PUT", target="/", headers=[("Host", "a")]), 400),
+        (h11.Request(method="GET", target="/", headers=[], http_version="1.0"), 400),
     ],
 )
 def test_a_wrong_request_is_refused_when_the_stage_is_made(request_: h11.Request, status: int) -> None:
