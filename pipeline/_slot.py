@@ -5,7 +5,7 @@ from __future__ import annotations
 import dis
 import functools
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from inspect import CO_COROUTINE
 from operator import length_hint
 from types import CodeType, FunctionType, MethodType
@@ -254,11 +254,17 @@ class Slot:
         """Whether the stage has taken input that nothing has come of; asked while nothing else is in work."""
         if self.stage.end_is_told and self.stage.holds:
             return True  # whether or not it can give it back
-        taken = self.stage.unread(())
-        held = [] if taken is None else [item for item in taken if not is_empty(item)]
+        held = self.unread(()) or []
         for item in held:  # what it gave back it gets again, and is where it was
             self.inbox = behind(self.inbox, (item, False, 0))
         return bool(held)
+
+    def unread(self, outputs: Sequence[Any]) -> list[Any] | None:
+        """What the stage gives back; one that holds nothing may say so with something empty, too."""
+        holds = self.stage.holds
+        taken = self.stage.unread(outputs)
+        back = None if taken is None else list(taken)
+        return [item for item in back if not is_empty(item)] if back and not (outputs or holds) else back
 
 
 class Results:

@@ -174,7 +174,7 @@ class Surgery:
                 raise self._too_early() if leftover == "forbid" else self._too_late()
             if ended:
                 return
-        self.leftover = unread(flow, self._at, self.delivered)
+        self.leftover = unread(flow, self._at, self.delivered, byte_wire=self.engine._byte_wire)
         self._end_waits = self._take_end()
         if self.leftover and leftover == "forbid":
             error = self._too_early()

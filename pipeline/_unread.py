@@ -19,13 +19,14 @@ from ._stage import END, Stage
 Entry = tuple[Any, bool, int]
 
 
-def unread(flow: Flow, at: int, delivered: list[Any]) -> list[Any]:
+def unread(flow: Flow, at: int, delivered: list[Any], *, byte_wire: bool = False) -> list[Any]:
     """Take back everything from the slot `at` to the client.
 
     Args:
         flow: the inbound one; nothing of it is running.
         at: the first slot that is to give back; the number of slots for none.
         delivered: what came out and was not received; empty when it was given back.
+        byte_wire: whether the wire end is a byte stream, of which something empty is no part.
 
     Returns:
         What the slot `at` can be fed again, or another one in its place: nothing is held, nor waits, from there on.
@@ -41,6 +42,8 @@ def unread(flow: Flow, at: int, delivered: list[Any]) -> list[Any]:
         except SurgeryError:
             _put_again(flow, asked, given, delivered)
             raise
+        if byte_wire and _takes_a_byte_stream(slot):
+            back = [item for item in back if not is_empty(item)]
         whole = not back or (whole and is_stateless(slot.stage))
         given = [*back, *_take(flow, slot.index)]
         asked = slot
@@ -68,6 +71,12 @@ def has_results(slot: Slot) -> bool:
 def is_stateless(stage: Stage[Any, Any]) -> bool:
     """Whether what it gave has left no trace in it."""
     return bool(stage.is_tap or stage.shareable)
+
+
+def _takes_a_byte_stream(slot: Slot) -> bool:
+    """Whether what comes to the stage is the wire's byte stream, if only decrypted."""
+    below = (other.stage for other in slot.flow.slots[: slot.index])
+    return all(stage.is_tap or stage.is_trust_boundary for stage in below)
 
 
 def _give_back(slot: Slot, given: list[Any], *, whole: bool) -> list[Any]:
@@ -98,8 +107,7 @@ def _asked(slot: Slot, outputs: list[Any], *, whole: bool) -> list[Any]:
     if outputs and not is_stateless(stage) and (not whole or len(outputs) > listed):
         raise _refusal(slot, "what came of its input was used in part, or is not of its last input alone")
     try:
-        taken = stage.unread(outputs)
-        back = None if taken is None else [item for item in taken if not is_empty(item)]
+        back = slot.unread(outputs)
     except Exception as error:
         raise _refusal(slot, f"its unread() raised {error!r}") from error
     if back is None:

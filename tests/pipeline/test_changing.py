@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from trio.testing import memory_stream_pair
+from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
 from pipeline import (
     END,
@@ -21,6 +21,7 @@ from pipeline import (
     Reply,
     StageInUseError,
     SurgeryError,
+    open_attended,
 )
 from stages import (
     CountLimit,
@@ -219,6 +220,19 @@ async def test_parked_items_go_back() -> None:
     async with Pipeline(near, Lines() | Handshake(client=False)) as pipeline:
         await pipeline.insert(Map(inbound=bytes.upper), at="client")
         assert [b"X", b"Y"] == [await pipeline.receive(), await pipeline.receive()]
+
+
+async def test_empty_lines_go_back_too() -> None:
+    """What a tap or a codec gives back is lines, of which an empty one is as good as any."""
+    near, far = memory_stream_pair()
+    await far.send_all(b"a\n\n\nb\n")
+    async with Pipeline(near, LineFramer() | TextCodec() | Tap(lambda *_: None)) as pipeline:
+        async with open_attended(pipeline) as attended:
+            assert "a" == await attended.receive()
+            await wait_all_tasks_blocked()
+        await pipeline.insert(Map(inbound=str.upper), before=Tap)
+        with trio.fail_after(1):
+            assert ["", "", "B"] == [await pipeline.receive() for _ in range(3)]
 
 
 # ---- where

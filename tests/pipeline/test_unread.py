@@ -90,6 +90,65 @@ def test_delivered_items_come_first_and_are_gone_then() -> None:
     assert not delivered
 
 
+class Pairs(Inbound[Any, Any]):
+    """Two by two; says nothing of what it holds unless it `says`."""
+
+    def __init__(self, *, says: bool = True) -> None:
+        self.says = says
+        self.kept: list[Any] = []
+
+    @property
+    def holds(self) -> int | None:
+        return len(self.kept) if self.says else None
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        self.kept.append(item)
+        pair = tuple(self.kept)
+        if len(pair) < 2:
+            return []
+        self.kept = []
+        return [pair]
+
+    def unread(self, outputs: Any, /) -> list[Any]:
+        kept, self.kept = self.kept, []
+        return [item for pair in outputs for item in pair] + (kept or [b""])
+
+
+def test_something_empty_is_an_item() -> None:
+    """Behind a framer it is a line of its own, which a tap or another stage gives back as it is."""
+    engine = running(LineFramer() | Tap(print))
+    engine.feed(b"a\n\n\nb\n")
+    assert [b"a", b"", b""] == [engine.next_item() for _ in range(3)]
+    assert [b"", b""] == unread(engine._inbound, 1, [b"", b""], byte_wire=True)
+
+    engine = running(LineFramer() | Pairs())
+    assert [(b"a", b"b")] == received(engine, b"a\nb\n\n")
+    assert [b""] == unread(engine._inbound, 1, [], byte_wire=True)
+
+
+@pytest.mark.parametrize("says", [False, True])
+def test_something_empty_of_a_stage_that_holds_nothing_is_nothing(*, says: bool) -> None:
+    engine = running(LineFramer() | Pairs(says=says))
+    assert [] == take_back(engine, 1)
+
+
+def test_of_the_wire_something_empty_is_nothing() -> None:
+    """Of a byte stream, also behind a stage that decrypts it; on a channel it is an item."""
+
+    class Decrypts(Inbound[Any, Any]):
+        is_trust_boundary = True
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item]
+
+    for byte_wire, given in (True, [b"a"]), (False, [b"a", b""]):
+        engine = running(Tap(print) | Decrypts() | Pairs())
+        engine.feed(b"a")
+        engine.feed(b"")
+        assert [(b"a", b"")] == taken(engine)
+        assert given == unread(engine._inbound, 2, [(b"a", b"")], byte_wire=byte_wire)[:2]
+
+
 def test_a_lazy_result_is_closed() -> None:
     stage = DoublesBack(lazy=True)
     engine = running(stage)
