@@ -52,8 +52,17 @@ def sent(engine: Engine[Any, Any], *items: Any) -> list[Any]:
     return out
 
 
-class In(Inbound[Any, Any]):
-    """An inbound stage that calls `act(stage, item)`; without `act` items pass."""
+def run(coroutine: Any) -> Any:
+    """Run what never waits."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        return stop.value
+    raise AssertionError("it waits")
+
+
+class _Acts:
+    """Calls `act(stage, item)`; without `act` items pass."""
 
     def __init__(self, act: Callable[[Any, Any], Any] | None = None, *, name: str = "") -> None:
         self.name = name or type(self).__name__
@@ -65,17 +74,12 @@ class In(Inbound[Any, Any]):
         return [item] if self.act is None else self.act(self, item)
 
 
-class Out(Outbound[Any, Any]):
-    """An outbound stage that calls `act(stage, item)`; without `act` items pass."""
+class In(_Acts, Inbound[Any, Any]):
+    """An inbound stage that does what it is told."""
 
-    def __init__(self, act: Callable[[Any, Any], Any] | None = None, *, name: str = "") -> None:
-        self.name = name or type(self).__name__
-        self.act = act
-        self.seen: list[Any] = []
 
-    def process_sync(self, item: Any, /) -> Any:
-        self.seen.append(item)
-        return [item] if self.act is None else self.act(self, item)
+class Out(_Acts, Outbound[Any, Any]):
+    """An outbound stage that does what it is told."""
 
 
 class FreeOut(Out):

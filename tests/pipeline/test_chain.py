@@ -22,21 +22,12 @@ from pipeline import (
 )
 from pipeline._chain import Chain, InboundChain, OutboundChain, PassthroughChain, places_of
 from pipeline.testing import Harness
-from tests.pipeline.engines import Handshake, In, Out, Traced, received, running, sent
+from tests.pipeline.engines import Handshake, In, Out, Traced, received, run, running, sent
 
 
 def marking(name: str) -> Duplex[Any, Any, Any, Any]:
     """Adds its name to what passes, both ways."""
     return Duplex(In(lambda _, item: [item + name]), Out(lambda _, item: [item + name]))
-
-
-def run(coroutine: Any) -> Any:
-    """Run what never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it waits")
 
 
 # ---- C1: joining

@@ -13,15 +13,7 @@ import pytest
 
 from pipeline import END, End, Inbound, Outbound, Reply, Result, Stage, StageReturnError
 from pipeline._stage import can_process, declares, is_generator, results_of, sync_process
-
-
-def run(coroutine: Any) -> Any:
-    """Run what never waits."""
-    try:
-        coroutine.send(None)
-    except StopIteration as stop:
-        return stop.value
-    raise AssertionError("it waits")
+from tests.pipeline.engines import run
 
 
 class Sync(Inbound[Any, Any]):
