@@ -27,8 +27,9 @@ demo: $(VENV)/runtime ## show it working: a chat server, a client, a tap, a test
 test: $(VENV)/developer ## run the tests on all processors, and hold branch coverage at 100 %
 	$(BIN)/python -m pytest -n auto -m "not full" --cov --cov-report=term
 
-test-full: $(VENV)/developer ## run the heavy sizes, other programs, type checkers; each file of stages by its own tests alone
+test-full: $(VENV)/developer ## run the heavy sizes, other programs, type checkers; stages by their own tests; pipelines' long ways
 	$(BIN)/python -m pytest -m full -n auto
+	$(BIN)/python -m pytest --long-ways -m "not full and not short_ways" -n auto tests/pipeline
 
 bench: $(VENV)/developer ## measure what it costs: a server beside loops by hand, one more stage, latency, memory, framers
 	$(BIN)/python tests/benchmarks/bench.py

@@ -54,6 +54,21 @@ def _first_measured(test: Callable[..., object], paused: ExitStack) -> Callable[
     return measured
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long-ways", action="store_true", help="pipelines go no short ways: item by item, by the engine")
+
+
+@pytest.fixture(autouse=True)
+def _go_the_long_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    if not request.config.getoption("--long-ways"):
+        yield
+        return
+    from tests.pipeline.ways import long_ways_only  # noqa: PLC0415 - the library is first imported under coverage
+
+    with long_ways_only():
+        yield
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     """Run an async test in an event loop of its own."""

@@ -415,6 +415,7 @@ def test_a_stage_that_may_hold_things_up_is_none_of_those_that_run_as_one(stage:
     assert [] == list(engine.ready_items())
 
 
+@pytest.mark.short_ways
 def test_a_chain_with_a_stage_that_waits_goes_the_long_way() -> None:
     assert not running(Waits()).inbound_is_steady  # what is read goes right into it
     _, ready = items_of(LineFramer() | Waits(), b"a\n")
@@ -549,6 +550,7 @@ async def test_a_first_stage_that_fails_on_what_was_read_breaks_inbound() -> Non
 
 
 @pytest.mark.real_time
+@pytest.mark.short_ways
 async def test_merged_sends_go_out_at_64_kib_and_pass_through_the_scheduler() -> None:
     """A send that only buffers need not, each time; after a thousand it does."""
     async with tcp_pair() as (near, far), Pipeline(near, LineFramer(100_000), merge_writes=True) as pipeline:

@@ -17,6 +17,8 @@ from stages import LineFramer, Logger, Map
 
 from .parts import tcp_pair
 
+pytestmark = pytest.mark.short_ways
+
 
 async def ten_seconds() -> None:
     await trio.sleep(10)

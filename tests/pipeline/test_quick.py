@@ -14,6 +14,8 @@ from pipeline._quick import NONE_CAME, QuickSend
 from tests.pipeline.engines import taken, written
 from tests.pipeline.parts import Join, Waits, Window
 
+pytestmark = pytest.mark.short_ways
+
 
 def send(quick: QuickSend, item: Any) -> bytes | None:
     """What a pipeline does: the bytes of the short way, or None where it is left to the engine."""

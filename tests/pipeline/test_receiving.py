@@ -42,6 +42,7 @@ async def sent(data: bytes, chain: Any) -> AsyncIterator[Pipeline[Any, Any]]:
         yield pipeline
 
 
+@pytest.mark.short_ways
 @pytest.mark.parametrize("stage", [Map(inbound=bytes.upper), Async])
 async def test_a_batch_is_what_one_read_became(stage: Any) -> None:
     chain = LineFramer() | (stage() if stage is Async else stage)
@@ -49,6 +50,7 @@ async def test_a_batch_is_what_one_read_became(stage: Any) -> None:
         assert [[b"A", b"B", b"C"]] == [batch async for batch in pipeline.batches()]
 
 
+@pytest.mark.short_ways
 @pytest.mark.parametrize("waits", [False, True])
 async def test_a_batch_with_an_error_comes_first(*, waits: bool) -> None:
     """Also where one of the stages could wait."""

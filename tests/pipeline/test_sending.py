@@ -365,6 +365,7 @@ async def test_many_items_go_out_in_order_however_they_go(*, merge_writes: bool)
 
 
 @pytest.mark.real_time
+@pytest.mark.short_ways
 async def test_many_items_let_others_run_at_least_once_per_thousand() -> None:
     async with over_tcp(Join()) as (pipeline, _there):
         async with turns_of_others() as turns:

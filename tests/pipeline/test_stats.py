@@ -331,6 +331,7 @@ async def test_what_is_over_waits_for_nothing() -> None:
 
 
 @pytest.mark.real_time
+@pytest.mark.short_ways
 async def test_the_fast_way_over_a_socket_counts() -> None:
     """Sends that go the short way out, before and behind a change of the chain."""
     async with over_tcp(Lines() | Map(outbound=bytes.upper)) as (pipeline, far):

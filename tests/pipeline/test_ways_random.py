@@ -21,9 +21,10 @@ import trio
 import trio.testing
 
 from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply
-from pipeline._core import Engine
-from pipeline._quick import QuickSend
 from stages import Logger, Meter
+from tests.pipeline.ways import long_ways_only
+
+pytestmark = pytest.mark.short_ways
 
 BIG = b"x" * 30_000
 TRIES = 10
@@ -430,16 +431,6 @@ def socket_pair() -> tuple[trio.SocketStream, trio.SocketStream, socket.socket]:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     a, b = (trio.SocketStream(trio.socket.from_stdlib_socket(end)) for end in ends)
     return a, b, ends[1]
-
-
-@contextmanager
-def long_ways_only() -> Iterator[None]:
-    """All goes item by item through the engine."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(QuickSend, "through", classmethod(lambda *_: None))
-        patch.setattr(Engine, "inbound_is_steady", False)
-        patch.setattr(Engine, "ready_items", lambda _: iter(()))
-        yield
 
 
 @contextmanager
