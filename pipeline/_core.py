@@ -241,20 +241,9 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         inbound = self.inbound_error is None and not self._input_ended and self._inbound.idle
         return inbound and self._begun and not self.owes_replies
 
-    @property
-    def all_taken(self) -> bool:
-        """Whether a chain that was idle is so still, as far as its own results go, and nothing is to be written."""
-        return self._inbound.all_taken and not self._buffer.size
-
-    @property
-    def input_taken(self) -> bool:
-        """The same, whatever is to be written."""
-        return self._inbound.all_taken
-
-    @property
-    def quiet(self) -> bool:
-        """Whether no stage pauses or has to be polled."""
-        return self._inbound.quiet
+    def rests(self) -> bool:
+        """Whether a chain that was idle is so still but for what is to be written, and no stage pauses or is polled."""
+        return self._inbound.rests()
 
     def take_in(self, item: Any) -> Iterator[Any]:
         """Feed an item to a steady chain that is idle, and return what `ready_items` gives then."""
@@ -263,6 +252,11 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         except Exception as error:
             self.break_inbound(error)
             raise
+
+    @property
+    def ready_most(self) -> int:
+        """How many items `ready_items()` gives at the most."""
+        return self._inbound.ready_from
 
     def ready_taken(self) -> int:
         """How much what was taken of `ready_items()` counts, at least."""

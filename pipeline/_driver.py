@@ -24,7 +24,7 @@ from ._fused import waits
 from ._items import size_of
 from ._news import briefly
 from ._stage import END
-from ._transport import SocketWriter, Wire
+from ._transport import Wire
 from ._writing import Role, Writing, through
 
 NOTHING: Final = Mark.NOTHING
@@ -125,32 +125,20 @@ class Driver(Writing):
 
     @property
     def idle(self) -> bool:
-        """Whether all there is to do inbound is to read, and nobody does."""
-        return self.all_taken and self.engine.quiet
+        """Whether all there is to do is to read, and nobody does."""
+        return (self._calm or self._is_calm()) and not self._buffer.size and self.engine.rests()
 
-    @property
-    def all_taken(self) -> bool:
-        """Whether nothing is to be done inbound with what was read, and nobody does anything."""
-        return (self._calm or self._is_calm()) and self.engine.all_taken
+    def may_read(self) -> bool:
+        """The same, once what was merged is written; here it is, as far as there is room."""
+        if not (self._calm or self._is_calm()) or not self.engine.rests():
+            return False
+        return not self._buffer.size or (self.merge_writes and self._write_merged())
 
     def _is_calm(self) -> bool:
         if not self._calm:
             waits = self.driving or self.changing or self.parked or self._draining or self.news.closed
             self._calm = self.straight and not waits and self.engine.idle
         return self._calm
-
-    def flush_straight(self) -> None:
-        """Write what was merged, where that is all there is to do before reading, and as far as there is room."""
-        writer = self.wire.writer
-        if not (isinstance(writer, SocketWriter) and self._is_calm() and self.engine.outbound_idle):
-            return
-        if self.writing or self.news.turn_taken or not (self.engine.input_taken and self.engine.quiet):
-            return
-        self.writes += 1
-        try:
-            self.engine.wrote(writer.send_now(self.engine.peek()))
-        except Exception as error:
-            self.outbound_failed(error)
 
     async def read_straight(self, most: int) -> bool:
         """Read once, where that is all there is to do; whether what it became, at `most` so many items, is `ready`.
@@ -167,8 +155,8 @@ class Driver(Writing):
             self.driving = self.reading = False
             if self.news.awaited:
                 self.news.tell()
-        self.news.check_open()
         if data is END or not self._calm:
+            self.news.check_open()
             if data is not NOTHING:
                 self._feed(data)
             return False
@@ -178,7 +166,8 @@ class Driver(Writing):
 
     def make_ready(self, items: Iterator[Any], most: int) -> None:
         """Let so many of the items be taken."""
-        self.ready, self.loop = islice(items, most), self.engine.loop
+        self.ready = items if self.engine.ready_most <= most else islice(items, most)
+        self.loop = self.engine.loop
 
     @property
     def stage_waits(self) -> bool:

@@ -60,7 +60,7 @@ _NONE_READY: Final[Iterator[Any]] = iter(())
 class Flow(Stock):
     """The stages of one direction in the order of the flow, and the items on their way through them."""
 
-    __slots__ = ("_looping", "_moody", "_ready_from", "_ready_source", "_single", "loop")
+    __slots__ = ("_looping", "_moody", "_ready_source", "_single", "loop", "ready_from")
 
     _looping: Fused
 
@@ -69,7 +69,7 @@ class Flow(Stock):
     ) -> None:
         super().__init__(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
         self._ready_source: Iterator[Any] = _NONE_READY
-        self._ready_from = 0  # how many results there were when `ready` was called
+        self.ready_from = 0  # how many results there were when `ready` was called: as many items at the most
         self.loop: Any = None  # what `ready` gave last, if a stage in it may wait
 
     def _seat(self, slots: tuple[Slot, ...]) -> None:
@@ -124,7 +124,7 @@ class Flow(Stock):
         """
         self._lower_top()
         slot = self.slots[self._top] if self.slots else None
-        self._ready_source, self._ready_from, self.loop = _NONE_READY, 0, None
+        self._ready_source, self.ready_from, self.loop = _NONE_READY, 0, None
         if slot is None or slot.results is None or self.arrived or self.ended or self._delayed:
             return _NONE_READY
         return self._ready_at(slot)
@@ -135,14 +135,15 @@ class Flow(Stock):
             following = self.slots[slot.index + 1 :]
             slot.fused = Fused(slot, following) if all(each.steady for each in following) else False
         # Only of a list it is known how much of it was taken.
-        if not (slot.fused and slot.fused.prompt and length_hint(slot.results, 0)):
+        fused, count = slot.fused, length_hint(slot.results, 0)
+        if not (fused and count and (fused.prompt or not fused.may_wait)):
             return _NONE_READY
-        self._ready_source, self._ready_from = slot.results, length_hint(slot.results, 0)
-        for each in slot.fused.slots:
+        self._ready_source, self.ready_from = slot.results, count
+        for each in fused.slots:
             each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
-        items: Iterator[Any] = slot.fused.items(slot.results, self._leave)
-        if slot.fused.may_wait:
-            self.loop, self._looping = items, slot.fused
+        items: Iterator[Any] = fused.items(slot.results, self._leave)
+        if fused.may_wait:
+            self.loop, self._looping = items, fused
         return items
 
     @property
@@ -166,15 +167,18 @@ class Flow(Stock):
             slot.idle for slot in self.slots
         )
 
-    @property
-    def all_taken(self) -> bool:
-        """Whether nothing is left of what `take_in` gave, and nothing else came in."""
+    def rests(self) -> bool:
+        """Whether nothing is left of what `take_in` gave, nothing else came in, and it is quiet; of a flow that was idle."""
+        if self.stirred:
+            return False
         for slot in self._single:
             if slot.results is not None and length_hint(slot.results, 1):
                 return False
         if self._top >= len(self._single):
             self._lower_top()
-        return not self.stirred and self._top < len(self._single)
+            if self._top >= len(self._single):
+                return False
+        return not self._moody or self.quiet
 
     def _lower_top(self) -> None:
         """Take note that nothing is left to do at the furthest stages."""
@@ -187,8 +191,8 @@ class Flow(Stock):
         Returns:
             What is `ready` then; perhaps nothing although there is more: then `advance` goes on.
         """
-        self._ready_source, self._ready_from, self.loop = _NONE_READY, 0, None
-        if not self.quiet:  # any more, since it was read
+        self._ready_source, self.ready_from, self.loop = _NONE_READY, 0, None
+        if self._moody and not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
         for slot in self._single[:-1]:
@@ -218,13 +222,13 @@ class Flow(Stock):
 
     def ready_taken(self) -> int:
         """How many results what was taken of `ready` came from; very many, if it came to much."""
-        return self._ready_from - length_hint(self._ready_source, 0)
+        return self.ready_from - length_hint(self._ready_source, 0)
 
     def _leave(self, at: int, item: Any, result: Any) -> None:
         """The loop over `ready` met something out of the ordinary."""
         self.stirred = True
         if at == FULL:
-            self._ready_from = FULL
+            self.ready_from = FULL
             return
         source = self.slots[self._top]
         if at < 0:

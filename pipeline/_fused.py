@@ -97,20 +97,20 @@ class Written:
 
 
 class Fused(Written):
-    """The stages behind a slot, to the end of the flow, as one loop over its results."""
+    """The stages behind a slot, to the end of the flow, as one loop over its results.
 
-    __slots__ = ("_functions", "_waiting")
+    Attributes:
+        may_wait: whether any of the stages may; then ask `waits` of what the loop gives.
+    """
+
+    __slots__ = ("_functions", "_waiting", "may_wait")
 
     def __init__(self, slot: Slot, following: Sequence[Slot]) -> None:
         sized = not all(each.stage.never_expands for each in (slot, *following))
         super().__init__(following, only_items=bool(slot.stage.only_items), sized=sized)
         self._functions = _functions_of(following)
         self._waiting = tuple([each for each in following if each.may_wait])
-
-    @property
-    def may_wait(self) -> bool:
-        """Whether any of the stages may; then ask `waits` of what the loop gives."""
-        return bool(self._waiting)
+        self.may_wait = bool(self._waiting)
 
     @property
     def prompt(self) -> bool:

@@ -53,11 +53,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
         if not self._entered:
             await self._enter()
         self._claim_receive()
-        if self._driver.merge_writes and self._engine.to_write_bytes:
-            self._driver.flush_straight()
         try:
             item: Received
-            if self._driver.idle:
+            if self._driver.may_read():
                 item = await self._read_straight()
                 if item is not NOTHING:
                     return item
@@ -78,7 +76,7 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
             self._lent, self._patience = YIELD_AFTER, 0
             try:
                 for item in driver.ready:
-                    if not driver.stage_waits:
+                    if driver.loop is None or not driver.stage_waits:
                         return item
                     driver.wait_for(item)
                     break
@@ -113,11 +111,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
         item: Received
         if driver.waiting is not None:
             await self._wait_in_stage()
-        if driver.merge_writes and self._engine.to_write_bytes:
-            driver.flush_straight()
-        if driver.idle:
+        if driver.may_read() and not self._receiving:
             self._lent = self._patience = 0
-            self._claim_receive()
+            self._receiving = True
             try:
                 item = await self._read_straight()
             finally:

@@ -48,6 +48,8 @@ READ_BYTES: Final = 65536
 SOCKETS_ARE_FILES: Final = sys.platform != "win32"
 """Whether `os.read` and `os.write` take sockets."""
 
+_CLOSED: Final = "this socket was already closed"
+
 Wrote: TypeAlias = "Callable[[int], None]"
 
 
@@ -89,34 +91,43 @@ class SocketReader(StreamReader):
 
 
 class DirectReader(SocketReader):
-    """The same as with `trio.SocketStream.receive_some`, checkpoints and all, but for what is between: 3 µs a read."""
+    """The same as with `trio.SocketStream.receive_some`, checkpoints and all, but for what is between: 3 µs a read.
+
+    There is likely to be more only where the last read was a full one; else looking first would cost 1 µs more.
+    """
+
+    _more = False
 
     __slots__ = ()
 
     async def read(self) -> Any:
         interrupts = self.interrupts
-        await trio.lowlevel.checkpoint_if_cancelled()
-        data = self._read_now()
-        if data is not None:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return data or END
+        if self._more:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            data = self._read_now()
+            if data is not None:
+                await trio.lowlevel.cancel_shielded_checkpoint()
+                return data or END
         try:
-            while data is None:  # more than once after a false alarm, or where somebody else was faster
-                await trio.lowlevel.wait_readable(self.socket)
+            while True:  # more than once after a false alarm, or where somebody else was faster
+                await trio.lowlevel.wait_readable(_open_fileno(self.socket))
                 data = self._read_now()
+                if data is not None:
+                    return data or END
         except trio.ClosedResourceError:
             if interrupts == self.interrupts or self.socket.fileno() < 0:
                 raise
             return NOTHING
-        return data or END
 
     def _read_now(self) -> bytes | None:
         try:
-            return os.read(self.socket.fileno(), READ_BYTES)
+            data = os.read(self.socket.fileno(), READ_BYTES)
         except BlockingIOError:
             return None
         except OSError as error:
             raise _as_trio_error(error) from error
+        self._more = len(data) == READ_BYTES
+        return data
 
 
 class ChannelReader:
@@ -489,7 +500,14 @@ def _say_why(error: Exception) -> None:
         error.args = (f"TLS failed: {error.__cause__}",)
 
 
+def _open_fileno(socket: trio.socket.SocketType) -> int:
+    fd = socket.fileno()
+    if fd < 0:
+        raise trio.ClosedResourceError(_CLOSED)
+    return fd
+
+
 def _as_trio_error(error: OSError) -> Exception:
     if error.errno in (errno.EBADF, errno.ENOTSOCK):
-        return trio.ClosedResourceError("this socket was already closed")
+        return trio.ClosedResourceError(_CLOSED)
     return trio.BrokenResourceError(f"socket connection broken: {error}")

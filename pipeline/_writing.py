@@ -63,6 +63,7 @@ class Writing:
         self.kept_rest = False  # a send was cancelled that has gone out, or whose rest does with the next write
         self.torn_bytes = 0  # what of a cut write may not have gone out
         self.lane = SHUT  # the state of the news since when a send may go the short way
+        self._buffer = engine.buffer
         self._half_closed = False
         self.chain_changed()
         if wire.writer is None:
@@ -217,6 +218,23 @@ class Writing:
         assert self.quick is not None
         self.lane = SHUT
         self.quick.fail(item, error)
+
+    def _write_merged(self) -> bool:
+        """Write what was merged before somebody reads, as far as there is room; whether all of it was."""
+        writer = self.wire.writer
+        free = self.lane_is_open or not (self.writing or self.news.turn_taken or not self.engine.outbound_idle)
+        if not (free and isinstance(writer, SocketWriter)):
+            return False
+        self.writes += 1
+        data = self._buffer.take_loose()
+        try:
+            if not data:  # a part of it was written before, or begun
+                self.engine.wrote(writer.send_now(self.engine.peek()))
+            elif (sent := writer.send_now(data)) < len(data):
+                self.engine.add_unsent(data[sent:])
+        except Exception as error:
+            self.outbound_failed(error)
+        return not self._buffer.size
 
     async def write_out(self) -> None:
         """Write what is in the buffer; the way is free."""
