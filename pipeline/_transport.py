@@ -96,9 +96,11 @@ class DirectReader(SocketReader):
     There is likely to be more only where the last read was a full one; else looking first would cost 1 µs more.
     """
 
-    _more = False
+    __slots__ = ("_more",)
 
-    __slots__ = ()
+    def __init__(self, stream: trio.SocketStream) -> None:
+        super().__init__(stream)
+        self._more = False
 
     async def read(self) -> Any:
         interrupts = self.interrupts
