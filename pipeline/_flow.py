@@ -168,7 +168,7 @@ class Flow(Stock):
         )
 
     def rests(self) -> bool:
-        """Whether nothing is left of what `take_in` gave, nothing else came in, and it is quiet; of a flow that was idle."""
+        """Whether nothing is left of what `take_in` gave, nothing else came in, and it is quiet, as it was."""
         if self.stirred:
             return False
         for slot in self._single:
