@@ -6,16 +6,14 @@ mixed, so each is told by its number; the web server closes the connection, or w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from http import HTTPStatus
+from collections.abc import Callable, Iterable, Iterator
 from struct import Struct
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline import END, End
 
 from .._arguments import check_size
-from .._bytes import as_bytes
-from ._fastcgi_items import Abandon, FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGIItem, FastCGILog
+from ._fastcgi_items import Abandon, FastCGIData, FastCGIEnd, FastCGIHeaders, FastCGIItem, FastCGILog, data_of, head_of
 from ._fastcgi_records import (
     ABORT_REQUEST,
     BEGIN_REQUEST,
@@ -46,6 +44,10 @@ _END: Final = Struct(">IB3x")
 _COMPLETE, _OVERLOADED, _UNKNOWN_ROLE = 0, 2, 3
 _KEEP_CONNECTION: Final = 1
 _DEFAULT_BYTES: Final = 65536
+_OF_REQUEST: Final = {PARAMS, STDIN, DATA}
+"""Records of which an event is made that is outdated when the request is over."""
+_MOST_AT_ONCE: Final = 64
+"""So many events are made before the first of them is asked for."""
 _RIGHT: Final = (
     "FastCGI sends FastCGIHeaders(request_id, headers, status=200), then FastCGIData(request_id, b'...'), then "
     "FastCGIEnd(request_id)"
@@ -95,7 +97,7 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
         self._max_requests, self._max_params_bytes = max_requests, max_params_bytes
         self._records = Records(self._error, self._check_params)
         self._requests: dict[int, Request] = {}
-        self._readers: dict[int, Callable[[int, bytes], Iterable[Any]]] = {
+        self._readers: dict[int, Callable[[int, bytes], Any]] = {
             BEGIN_REQUEST: self._begin,
             PARAMS: self._params,
             STDIN: self._stdin,
@@ -103,7 +105,7 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
             ABORT_REQUEST: self._abort,
             GET_VALUES: self._get_values,
         }
-        self._senders: dict[type, Callable[..., None]] = {
+        self._senders: dict[type, Callable[..., bytes]] = {
             FastCGIHeaders: self._send_headers,
             FastCGIData: self._send_data,
             FastCGILog: self._send_log,
@@ -111,14 +113,10 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
             Abandon: self._abandon,
         }
         self._last = False  # no more requests on this connection
+        self.sending_ended = self.has_more = False  # the connection is over, as the web server did not ask to keep it
         self._to_write = b""
         self.stream_rules = stream_rules(library, self._requests)
         super().__init__()
-
-    @property
-    def sending_ended(self) -> bool:
-        """Whether the connection is over, as the web server did not ask to keep it."""
-        return self._last and not self._requests
 
     @property
     def holds(self) -> int:
@@ -128,9 +126,23 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
     # ---- in
 
     def receive_data(self, data: bytes, /) -> Iterable[fcgiproto.RequestEvent | End]:
-        """Parse, record by record."""
+        """Parse, record by record: at once, but from where it matters what is done in between as they are asked for."""
         self._records.feed(data)
-        return self._events()
+        events: list[Any] = []
+        try:
+            for kind, request_id, content in self._records.cut():
+                if events and self._depends(kind, len(events)):
+                    break
+                event = self._read(kind, request_id, content)
+                if event is not None:
+                    events.append(event)
+            else:
+                return events
+        except self._error:
+            if not events:
+                raise
+        self._records.put_back()
+        return self._behind(events)
 
     def receive_eof(self) -> Iterable[fcgiproto.RequestEvent | End]:
         """Take the end of the stream: whatever has not come of requests will not."""
@@ -138,6 +150,7 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
         for request_id, request in list(self._requests.items()):
             if not request.input_ended:
                 del self._requests[request_id]
+                self._look()
                 if request.params is None:
                     yield self._library.RequestAbortEvent(request_id)
         if rest:
@@ -147,15 +160,35 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
         """End inbound behind the last response."""
         return (END,) if self.sending_ended else ()
 
-    def _events(self) -> Iterator[fcgiproto.RequestEvent | End]:
-        for kind, request_id, content in self._records.cut():
-            read = self._readers.get(kind)
-            if read is None:
-                self._to_write += record(UNKNOWN_TYPE, 0, bytes((kind, 0, 0, 0, 0, 0, 0, 0)))
-            else:
-                yield from read(request_id, content)
+    def outdated(self, event: fcgiproto.RequestEvent, /) -> bool:
+        """Whether the client has ended the request meanwhile."""
+        return event.request_id not in self._requests and type(event) is not self._library.RequestAbortEvent
 
-    def _begin(self, request_id: int, content: bytes) -> Iterable[Any]:
+    def _depends(self, kind: int, events: int) -> bool:
+        """Whether what a record means depends on what the client does with the events before it; or they are many."""
+        if kind == BEGIN_REQUEST:
+            return len(self._requests) >= self._max_requests
+        return kind not in _OF_REQUEST or events >= _MOST_AT_ONCE
+
+    def _behind(self, events: list[fcgiproto.RequestEvent]) -> Iterator[fcgiproto.RequestEvent]:
+        """The events of a list, then those of the rest of the records, made as they are asked for."""
+        for event in events:
+            if not self.outdated(event):
+                yield event
+        for kind, request_id, content in self._records.cut():
+            event = self._read(kind, request_id, content)
+            if event is not None:
+                yield event
+
+    def _read(self, kind: int, request_id: int, content: bytes) -> Any:
+        """What a record becomes: an event, or None."""
+        read = self._readers.get(kind)
+        if read is not None:
+            return read(request_id, content)
+        self._to_write += record(UNKNOWN_TYPE, 0, bytes((kind, 0, 0, 0, 0, 0, 0, 0)))
+        return None
+
+    def _begin(self, request_id: int, content: bytes) -> None:
         if len(content) != _BEGIN.size:
             raise self._error(f"BEGIN_REQUEST has {len(content)} bytes, not {_BEGIN.size}")
         if request_id in self._requests:
@@ -163,24 +196,25 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
         role, flags = _BEGIN.unpack(content)
         self._last = self._last or not flags & _KEEP_CONNECTION
         if role not in self._roles:
-            self._end(request_id, 0, _UNKNOWN_ROLE)
+            self._to_write += _end(request_id, 0, _UNKNOWN_ROLE)
         elif len(self._requests) >= self._max_requests:
-            self._end(request_id, 0, _OVERLOADED)
+            self._to_write += _end(request_id, 0, _OVERLOADED)
         else:
             self._requests[request_id] = Request(role, flags)
-        return ()
+        self._look()
 
-    def _params(self, request_id: int, content: bytes) -> Iterator[Any]:
+    def _params(self, request_id: int, content: bytes) -> Any:
         request = self._requests.get(request_id)
         if request is None:
-            return  # what comes of a request that is over is not looked at, says the specification
+            return None  # what comes of a request that is over is not looked at, says the specification
         if request.params is None:
             raise self._error(f"more parameters of request {request_id} behind their end")
-        request.params += content
-        if not content:
-            pairs, request.params = decode_pairs(bytes(request.params), self._error), None
-            request.input_ended = request.role == AUTHORIZER
-            yield self._library.RequestBeginEvent(request_id, request.role, request.flags, pairs)
+        if content:
+            request.params += content
+            return None
+        pairs, request.params = decode_pairs(bytes(request.params), self._error), None
+        request.input_ended = request.role == AUTHORIZER
+        return self._library.RequestBeginEvent(request_id, request.role, request.flags, pairs)
 
     def _check_params(self, request_id: int, size: int) -> None:
         request = self._requests.get(request_id)
@@ -191,69 +225,72 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
                 f"max_params_bytes={self._max_params_bytes}. Raise max_params_bytes if they are right"
             )
 
-    def _stdin(self, request_id: int, content: bytes) -> Iterator[Any]:
+    def _stdin(self, request_id: int, content: bytes) -> Any:
         request = self._requests.get(request_id)
         if request is None or request.role == AUTHORIZER:
-            return
+            return None
         if request.params is not None or request.stdin_ended:
             raise self._error(f"data of request {request_id} before its parameters, or behind the end of its data")
-        request.stdin_ended = not content
-        request.input_ended = request.stdin_ended and request.role == RESPONDER
-        yield self._library.RequestDataEvent(request_id, content)
+        if not content:
+            request.stdin_ended = True
+            request.input_ended = request.role == RESPONDER
+        return self._library.RequestDataEvent(request_id, content)
 
-    def _data(self, request_id: int, content: bytes) -> Iterator[Any]:
+    def _data(self, request_id: int, content: bytes) -> Any:
         request = self._requests.get(request_id)
         if request is None:
-            return
+            return None
         if request.role != FILTER or not request.stdin_ended or request.input_ended:
             raise self._error(f"secondary data of request {request_id}, which has none now")
         request.input_ended = not content
-        yield self._library.RequestSecondaryDataEvent(request_id, content)
+        return self._library.RequestSecondaryDataEvent(request_id, content)
 
-    def _abort(self, request_id: int, _content: bytes) -> Iterator[Any]:
+    def _abort(self, request_id: int, _content: bytes) -> Any:
         request = self._requests.get(request_id)
-        if request is not None:
-            self._finish(request_id, 0)
-            if request.params is None:
-                yield self._library.RequestAbortEvent(request_id)
+        if request is None:
+            return None
+        self._to_write += self._finish(request_id, 0)
+        return self._library.RequestAbortEvent(request_id) if request.params is None else None
 
-    def _get_values(self, _request_id: int, content: bytes) -> Iterable[Any]:
+    def _get_values(self, _request_id: int, content: bytes) -> None:
         known = {"FCGI_MAX_REQS": self._max_requests, "FCGI_MPXS_CONNS": 1}
         asked = {name for name, _ in decode_pairs(content, self._error)}
         values = {name: value for name, value in known.items() if name in asked}
         self._to_write += record(GET_VALUES + 1, 0, encode_pairs(values))
-        return ()
 
     # ---- out
 
-    def send_event(self, event: FastCGIItem, /) -> None:
+    def send_event(self, event: FastCGIItem, /) -> bytes:
         """Write an item."""
-        send = self._senders.get(type(event))
+        kind = type(event)
+        send = self._senders.get(kind)
         if send is None:
-            raise TypeError(f"{_RIGHT}; not {type(event).__name__}")
+            raise TypeError(f"{_RIGHT}; not {kind.__name__}")
         request = self._requests.get(event.request_id)
-        if type(event) is not Abandon and (request is None or request.params is not None):
+        if (request is None or request.params is not None) and kind is not Abandon:
             raise self._over(f"request {event.request_id} is over, or was never there; nothing can be sent for it")
-        send(event, request)
+        return send(event, request)
 
-    def _send_headers(self, item: FastCGIHeaders, request: Request) -> None:
+    def _send_headers(self, item: FastCGIHeaders, request: Request) -> bytes:
         if request.answered:
             raise self._error(f"headers of request {item.request_id} behind its headers or its data")
-        self._to_write += pieces(STDOUT, item.request_id, _head(item))
+        head = pieces(STDOUT, item.request_id, head_of(item))
         request.answered = True
+        return head
 
-    def _send_data(self, item: FastCGIData, request: Request) -> None:
-        self._to_write += pieces(STDOUT, item.request_id, _data_of(item))
+    def _send_data(self, item: FastCGIData, request: Request) -> bytes:
+        data = pieces(STDOUT, item.request_id, data_of(item))
         request.answered = True
+        return data
 
-    def _send_log(self, item: FastCGILog, _request: Request) -> None:
-        self._to_write += pieces(STDERR, item.request_id, _data_of(item))
+    def _send_log(self, item: FastCGILog, _request: Request) -> bytes:
+        return pieces(STDERR, item.request_id, data_of(item))
 
-    def _send_end(self, item: FastCGIEnd, _request: Request) -> None:
+    def _send_end(self, item: FastCGIEnd, _request: Request) -> bytes:
         status: object = item.app_status
         if not isinstance(status, int) or not 0 <= status < 1 << 32:
             raise ValueError(f"FastCGIEnd(app_status={status!r}): must be a whole number, 0 to 4294967295")
-        self._finish(item.request_id, item.app_status)
+        return self._finish(item.request_id, item.app_status)
 
     def data_to_send(self) -> bytes:
         """Take what is to be written."""
@@ -266,23 +303,25 @@ class FastCGI(SansIO["fcgiproto.RequestEvent", FastCGIItem]):
             if request.answered:
                 raise self._error(f"the direction ended inside the response to request {request_id}: send FastCGIEnd")
 
-    def _finish(self, request_id: int, app_status: int) -> None:
+    def _finish(self, request_id: int, app_status: int) -> bytes:
         del self._requests[request_id]
-        self._to_write += record(STDOUT, request_id, b"")
-        self._end(request_id, app_status, _COMPLETE)
+        self._look()
+        return record(STDOUT, request_id, b"") + _end(request_id, app_status, _COMPLETE)
 
-    def _end(self, request_id: int, app_status: int, protocol_status: int) -> None:
-        self._to_write += record(END_REQUEST, request_id, _END.pack(app_status, protocol_status))
-
-    def _abandon(self, item: Abandon, request: Request | None) -> None:
+    def _abandon(self, item: Abandon, request: Request | None) -> bytes:
         """What has begun of a response must not look whole: the connection ends without its end."""
         if request is None or request is not item.request:
-            return
-        if request.answered:
-            del self._requests[item.request_id]
-            self._last = True
-        else:
-            self._finish(item.request_id, 1)
+            return b""
+        if not request.answered:
+            return self._finish(item.request_id, 1)
+        del self._requests[item.request_id]
+        self._last = True
+        self._look()
+        return b""
+
+    def _look(self) -> None:
+        """Requests have begun or ended."""
+        self.sending_ended = self.has_more = self._last and not self._requests
 
 
 def _fcgiproto() -> Any:
@@ -293,39 +332,5 @@ def _fcgiproto() -> Any:
     return fcgiproto
 
 
-def _head(item: FastCGIHeaders) -> bytes:
-    """The head of a CGI response (RFC 3875, section 6)."""
-    try:
-        reason = f" {HTTPStatus(item.status).phrase}"
-    except ValueError:
-        reason = ""
-    lines = [f"Status: {item.status:d}{reason}".encode()]
-    for line in _lines(item.headers):
-        if b"\n" in line or b"\r" in line or b"\0" in line:
-            raise ValueError(f"FastCGIHeaders: a header with a line break or a zero byte: {line[:200]!r}")
-        lines.append(line)
-    return b"\r\n".join([*lines, b"", b""])
-
-
-def _lines(headers: Iterable[tuple[str | bytes, str | bytes]]) -> Iterator[bytes]:
-    try:
-        if isinstance(headers, Mapping):
-            raise TypeError("a mapping")
-        for name, value in headers:
-            yield _encoded(name) + b": " + _encoded(value)
-    except (TypeError, AttributeError) as error:
-        raise TypeError(
-            "FastCGIHeaders(headers=...): must be pairs of text or bytes, [('Content-Type', 'text/plain')]; of a dict, "
-            "list(headers.items()); of a number, str(number)"
-        ) from error
-
-
-def _data_of(item: FastCGIData | FastCGILog) -> bytes:
-    data: object = item.data
-    if isinstance(data, str):
-        raise TypeError(f"{type(item).__name__}(data=...): must be bytes, not str: text.encode()")
-    return as_bytes(type(item).__name__, data)
-
-
-def _encoded(text: str | bytes) -> bytes:
-    return text if isinstance(text, bytes) else text.encode("latin-1")
+def _end(request_id: int, app_status: int, protocol_status: int) -> bytes:
+    return record(END_REQUEST, request_id, _END.pack(app_status, protocol_status))

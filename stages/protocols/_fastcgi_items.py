@@ -1,11 +1,18 @@
-"""What a client of `FastCGI` sends. fcgiproto has events for what is received only; to send, it has methods."""
+"""What a client of `FastCGI` sends, and what it is on the wire.
+
+fcgiproto has events for what is received only; to send, it has methods.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
 
-from .._bytes import BytesLike
+from .._bytes import BytesLike, as_bytes
+
+_STATUS: Final = {each.value: f"Status: {each.value} {each.phrase}".encode() for each in HTTPStatus}
 
 
 class FastCGIItem:
@@ -80,3 +87,39 @@ class Abandon(FastCGIItem):
 
     request_id: int
     request: object
+
+
+def head_of(item: FastCGIHeaders) -> bytes:
+    """The head of a CGI response (RFC 3875, section 6)."""
+    lines = [_STATUS.get(item.status) or f"Status: {item.status:d}".encode(), *_lines(item.headers)]
+    head = b"\r\n".join([*lines, b"", b""])
+    if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or b"\0" in head:
+        line = next(line for line in lines if b"\n" in line or b"\r" in line or b"\0" in line)
+        raise ValueError(f"FastCGIHeaders: a header with a line break or a zero byte: {line[:200]!r}")
+    return head
+
+
+def data_of(item: FastCGIData | FastCGILog) -> bytes:
+    """The bytes of a piece."""
+    data: object = item.data
+    if type(data) is bytes:
+        return data
+    if isinstance(data, str):
+        raise TypeError(f"{type(item).__name__}(data=...): must be bytes, not str: text.encode()")
+    return as_bytes(type(item).__name__, data)
+
+
+def _lines(headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[bytes]:
+    try:
+        if type(headers) is not list and isinstance(headers, Mapping):
+            raise TypeError("a mapping")
+        return [_encoded(name) + b": " + _encoded(value) for name, value in headers]
+    except (TypeError, AttributeError) as error:
+        raise TypeError(
+            "FastCGIHeaders(headers=...): must be pairs of text or bytes, [('Content-Type', 'text/plain')]; of a dict, "
+            "list(headers.items()); of a number, str(number)"
+        ) from error
+
+
+def _encoded(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1")

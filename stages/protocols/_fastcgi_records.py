@@ -30,8 +30,9 @@ class Records:
 
     def __init__(self, error: type[Exception], check: Callable[[int, int], None]) -> None:
         self._error, self._check_params = error, check
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._start = 0  # what is before it was cut
+        self._last = 0  # where the record begins that was cut last
 
     @property
     def held(self) -> int:
@@ -40,9 +41,15 @@ class Records:
 
     def feed(self, data: bytes) -> None:
         """Add what was received."""
-        del self._buffer[: self._start]
+        rest = self._buffer
+        if self._start == len(rest):
+            self._buffer = data  # nothing is copied where a read is whole records, as a small request is
+        elif isinstance(rest, bytes):
+            self._buffer = bytearray(rest[self._start :]) + data
+        else:
+            del rest[: self._start]
+            rest += data
         self._start = 0
-        self._buffer += data
 
     def cut(self) -> Iterator[tuple[int, int, bytes]]:
         """Give type, request and content of each record that is there.
@@ -51,18 +58,28 @@ class Records:
             ProtocolError: it is no record, or none that a web server sends.
         """
         buffer = self._buffer
-        while self.held >= _HEADER.size:
-            version, kind, request_id, size, padding = _HEADER.unpack_from(buffer, self._start)
+        there, header, parse = len(buffer), _HEADER.size, _HEADER.unpack_from
+        while self._start + header <= there:
+            self._last = self._start
+            version, kind, request_id, size, padding = parse(buffer, self._start)
             if version != 1:
                 raise self._error(f"a record of version {version}; there is only 1")
-            self._check_kind(kind, request_id)
+            if not request_id or kind not in _TO_APPLICATION:
+                self._check_kind(kind, request_id)
             if kind == PARAMS:
                 self._check_params(request_id, size)
-            if self.held < _HEADER.size + size + padding:
-                break
-            content = self._start + _HEADER.size
-            self._start = content + size + padding
-            yield kind, request_id, bytes(buffer[content : content + size])
+            start = self._start + header
+            end = start + size
+            if end + padding > there:
+                return
+            self._start = end + padding
+            yield kind, request_id, bytes(buffer[start:end])
+        if self._start == there:
+            self._buffer, self._start = b"", 0  # an idle connection holds nothing
+
+    def put_back(self) -> None:
+        """Let the record that was cut last, or is no right one, be the next of `cut` called anew."""
+        self._start = self._last
 
     def _check_kind(self, kind: int, request_id: int) -> None:
         """A management record has request 0 and is GET_VALUES or of an unknown type; others have a request."""
@@ -89,21 +106,34 @@ def decode_pairs(data: bytes, error: type[Exception]) -> list[tuple[str, str]]:
     Raises:
         ProtocolError: the data ends inside a pair.
     """
-    pairs, at = [], 0
-    while at < len(data):
-        name_size, at = _size(data, at, error)
-        value_size, at = _size(data, at, error)
-        middle, end = at + name_size, at + name_size + value_size
-        if end > len(data):
-            raise error(f"a name and its value of {end - at} bytes, of which {len(data) - at} are there")
-        pairs.append((_text(data[at:middle]), _text(data[middle:end])))
-        at = end
+    pairs, at, there = [], 0, len(data)
+    text = data.decode("latin-1")  # of bytes that are all ASCII, as most are, the text is cut, which is faster
+    plain = text.isascii()
+    try:
+        while at < there:
+            name_size, value_size = data[at], data[at + 1]
+            if plain or (name_size < 128 and value_size < 128):
+                at += 2
+            else:
+                name_size, at = _size(data, at, error)
+                value_size, at = _size(data, at, error)
+            middle = at + name_size
+            end = middle + value_size
+            if end > there:
+                raise error(f"a name and its value of {end - at} bytes, of which {there - at} are there")
+            if plain:
+                pairs.append((text[at:middle], text[middle:end]))
+            else:
+                pairs.append((_text(data[at:middle]), _text(data[middle:end])))
+            at = end
+    except IndexError:
+        raise error("names and values end inside a length") from None
     return pairs
 
 
 def _size(data: bytes, at: int, error: type[Exception]) -> tuple[int, int]:
     """A length of one byte or four, and where it ends."""
-    end = at + (4 if data[at : at + 1] >= b"\x80" else 1)
+    end = at + (4 if data[at] >= 0x80 else 1)
     if end > len(data):
         raise error("names and values end inside a length")
     return int.from_bytes(data[at:end], "big") & 0x7FFFFFFF, end

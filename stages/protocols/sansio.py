@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from operator import length_hint
 from typing import Any, Final, Generic
 
@@ -125,6 +126,13 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
         """Act on the passed `deadline`, and move it; or raise: the peer took too long."""
         return ()
 
+    def outdated(self, event: ClientIn, /) -> bool:
+        """Whether an event of a list is of no use by the time it is asked for, and is left out, by what was sent since.
+
+        For a library that returns lists although the client may have ended what an event in them belongs to.
+        """
+        return False
+
     def leftover(self) -> bytes | None:
         """Take out of the library the bytes that no event has come of, exactly; None: it cannot give them back."""
         return None
@@ -139,6 +147,7 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
     def __init__(self, protocol: SansIO[ClientIn, Any]) -> None:
         self.name = f"{protocol.name}.inbound"
         self._protocol = protocol
+        self._sifts = type(protocol).outdated is not SansIO.outdated
         self._failure: Exception | None = None
         self._events: Iterator[Any] = iter(())  # of the last call, not asked for yet
 
@@ -207,9 +216,11 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
             events = method(*args)
             if type(events) is list:
                 data = self._protocol.data_to_send()
-                if not data and not self._protocol.sending_ended:
-                    return events
-                return [*map(Reply, _results(self._protocol, data)), *events]
+                replies = _results(self._protocol, data) if data or self._protocol.sending_ended else ()
+                if self._sifts and len(events) > 1:
+                    self._events = wanted = _Sifted(events, self._protocol.outdated)
+                    return chain(map(Reply, replies), wanted) if replies else wanted
+                return [*map(Reply, replies), *events] if replies else events
             self._events = iter(events)
         except Exception as error:
             self._failure = error
@@ -229,6 +240,28 @@ class _Inbound(Inbound[BytesLike, ClientIn]):
     def _failing(self, error: Exception) -> Iterator[Any]:
         yield from map(Reply, _to_write(self._protocol))
         raise error
+
+
+class _Sifted:
+    """The events of a list but for those that are outdated when they are asked for, an iterator.
+
+    It says how many are left, as a list's iterator does, since the pipeline goes a shorter way where that is known.
+    """
+
+    def __init__(self, events: list[Any], outdated: Callable[[Any], bool]) -> None:
+        self._events, self._outdated = iter(events), outdated
+
+    def __iter__(self) -> _Sifted:
+        return self
+
+    def __next__(self) -> Any:
+        for event in self._events:
+            if event is END or not self._outdated(event):
+                return event
+        raise StopIteration
+
+    def __length_hint__(self) -> int:
+        return length_hint(self._events)
 
 
 class _PollingInbound(_Inbound[ClientIn]):

@@ -28,9 +28,9 @@ def stdin(*data: bytes, request_id: int = 1) -> bytes:
     return b"".join([record(5, request_id, piece) for piece in data])
 
 
-def request(request_id: int = 1, body: bytes = b"", *, keep: bool = True, **pairs: str) -> bytes:
+def request(request_id: int = 1, body: bytes = b"", *, keep: bool = True, role: int = RESPONDER, **pairs: str) -> bytes:
     """A whole one."""
-    head = begin(request_id, keep=keep) + params(request_id, **pairs)
+    head = begin(request_id, role=role, keep=keep) + params(request_id, **pairs)
     return head + stdin(*([body] if body else []), b"", request_id=request_id)
 
 

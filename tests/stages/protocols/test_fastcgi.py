@@ -125,20 +125,6 @@ def test_a_response_is_headers_data_and_the_end() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("item", "head"),
-    [
-        (FastCGIHeaders(1), b"Status: 200 OK\r\n\r\n"),
-        (FastCGIHeaders(1, status=404), b"Status: 404 Not Found\r\n\r\n"),
-        (FastCGIHeaders(1, [(b"X-\xff", "\xe9")], 799), b"Status: 799\r\nX-\xff: \xe9\r\n\r\n"),
-    ],
-)
-def test_headers_are_those_of_cgi(item: FastCGIHeaders, head: bytes) -> None:
-    harness = Harness(FastCGI())
-    harness.receive(request())
-    assert [("Stdout", 1, head)] == written(harness, item)
-
-
 @pytest.mark.parametrize("item", [("X", "a\r\nSet-Cookie: b"), ("X\n", "a"), (b"X", b"a\0")])
 def test_headers_that_would_be_two_are_refused(item: Any) -> None:
     """Nothing is written, and a right one can be sent."""
@@ -147,25 +133,6 @@ def test_headers_that_would_be_two_are_refused(item: Any) -> None:
     with pytest.raises(ValueError, match="a header with a line break or a zero byte"):
         harness.send(FastCGIHeaders(1, [item]))
     assert [("Stdout", 1, HEAD)] == written(harness, headers())
-
-
-@pytest.mark.parametrize("wrong", [{"Content-Type": "text/plain"}, [("Content-Length", 3)], None])
-def test_headers_that_are_no_pairs_are_refused_with_a_right_call(wrong: Any) -> None:
-    harness = Harness(FastCGI())
-    harness.receive(request())
-    with pytest.raises(
-        TypeError, match=r"FastCGIHeaders\(headers=...\): must be pairs of text or bytes, \[\('Content-T"
-    ):
-        harness.send(FastCGIHeaders(1, wrong))
-    assert [("Stdout", 1, HEAD)] == written(harness, headers())
-
-
-@pytest.mark.parametrize("kind", [FastCGIData, FastCGILog])
-def test_data_that_is_text_is_refused_with_a_right_call(kind: Any) -> None:
-    harness = Harness(FastCGI())
-    harness.receive(request())
-    with pytest.raises(TypeError, match=rf"^{kind.__name__}\(data=...\): must be bytes, not str: text.encode\(\)"):
-        harness.send(kind(1, "text"))
 
 
 @pytest.mark.parametrize("kind", [FastCGIData, FastCGILog])
@@ -225,8 +192,8 @@ def test_what_is_no_item_is_refused(item: Any) -> None:
 # ---- the connection
 
 
-def started_engine(wire: bytes) -> Engine[Any, Any]:
-    engine: Engine[Any, Any] = Engine(FastCGI(), byte_wire=True)
+def started_engine(wire: bytes, **options: Any) -> Engine[Any, Any]:
+    engine: Engine[Any, Any] = Engine(FastCGI(**options), byte_wire=True)
     engine.start()
     engine.feed(wire)
     return engine
@@ -234,6 +201,10 @@ def started_engine(wire: bytes) -> Engine[Any, Any]:
 
 def sent_by(engine: Engine[Any, Any], item: Any) -> list[tuple[Any, ...]]:
     engine.send(item)
+    return to_write(engine)
+
+
+def to_write(engine: Engine[Any, Any]) -> list[tuple[Any, ...]]:
     data = b""
     while written := engine.to_write():
         assert isinstance(written, list)
@@ -341,6 +312,101 @@ def test_management_records_are_answered() -> None:
     assert [] == harness.receive(record(9, 0, names), record(9, 0), record(200, 0, b"what"))
     values = [("FCGI_MAX_REQS", "7"), ("FCGI_MPXS_CONNS", "1")]
     assert [("GetValuesResult", 0, values), ("GetValuesResult", 0, []), ("UnknownType", 0, 200)] == replied(harness)
+
+
+# ---- what is done between two events of one read
+
+
+def test_what_came_of_a_request_that_was_ended_meanwhile_is_passed_over() -> None:
+    engine = started_engine(request(1, b"body") + request(2))
+    assert [("Begin", 1, {})] == told([engine.next_item()])
+    assert ended() == sent_by(engine, FastCGIEnd(1))
+    assert [("Begin", 2, {}), ("Data", 2, b"")] == told([engine.next_item(), engine.next_item()])
+    assert NEED_INPUT is engine.next_item()
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["before", "behind"])
+def test_what_was_ended_meanwhile_is_passed_over_where_something_is_replied_too(first: bool) -> None:
+    asked = record(9, 0)
+    engine = started_engine(asked * first + request(1, b"body") + asked * (not first) + request(2))
+    assert [("Begin", 1, {})] == told([engine.next_item()])
+    assert [("GetValuesResult", 0, [])] * first + ended() == sent_by(engine, FastCGIEnd(1))
+    assert [("Begin", 2, {}), ("Data", 2, b"")] == told([engine.next_item(), engine.next_item()])
+
+
+@pytest.mark.parametrize(
+    "late", [stdin(b"x"), record(2, 1), request(1)[:16] + record(2, 1)], ids=["data", "abort", "new"]
+)
+def test_what_would_be_wrong_of_an_open_request_is_right_when_it_is_over(late: bytes) -> None:
+    """As the web server sent it before it read the answer; nothing of it is looked at."""
+    for answered in (True, False):
+        engine = started_engine(request() + late)
+        assert [("Begin", 1, {}), ("Data", 1, b"")] == told([engine.next_item(), engine.next_item()])
+        if answered:
+            sent_by(engine, FastCGIEnd(1))
+            assert NEED_INPUT is engine.next_item()
+        elif late == record(2, 1):
+            assert [("Abort", 1, None)] == told([engine.next_item()])
+        else:
+            with pytest.raises(fcgiproto.ProtocolError, match="request 1"):
+                engine.next_item()
+
+
+def test_no_more_requests_are_open_than_the_client_left_open() -> None:
+    """However many came in one read."""
+    engine = started_engine(b"".join([request(number) for number in range(1, 50)]), max_requests=2)
+    for number in range(1, 50):
+        assert [("Begin", number, {}), ("Data", number, b"")] == told([engine.next_item(), engine.next_item()])
+        assert ended(number) == sent_by(engine, FastCGIEnd(number))
+    assert NEED_INPUT is engine.next_item()
+
+
+def test_many_events_of_one_read_are_not_made_at_once() -> None:
+    stage = FastCGI()
+    engine: Engine[Any, Any] = Engine(stage, byte_wire=True)
+    engine.start()
+    engine.feed(begin() + params() + stdin(b"x") * 200)
+    engine.next_item()
+    assert 100 * 9 < stage.inbound.holds < 150 * 9
+    assert [("Data", 1, b"x")] * 200 == told([engine.next_item() for _ in range(200)])
+
+
+SINGLE = [request(1, b"body"), request(3, role=FILTER), record(2, 1), record(9, 0), record(200, 0)]
+PARTS = st.sampled_from(
+    [
+        *(part(number) for number in (1, 2) for part in (request, request, begin, params)),
+        *(stdin(data, request_id=number) for number in (1, 2) for data in (b"x", b"")),
+        *SINGLE,
+    ]
+)
+
+
+@given(
+    st.lists(PARTS, max_size=8),
+    st.sampled_from([b"", request(3, keep=False)]),
+    st.sets(st.sampled_from(["Begin", "Data", "end"])),
+)
+def test_what_happens_does_not_depend_on_how_it_was_cut(parts: list[bytes], last: bytes, answered_at: set[str]) -> None:
+    """Byte by byte or at once, whenever the client ends its requests."""
+    wire = b"".join(parts) + last
+    assert lived([wire], answered_at) == lived([wire[at : at + 1] for at in range(len(wire))], answered_at)
+
+
+def lived(pieces: list[bytes], answered_at: set[str]) -> tuple[list[Any], list[Any], str]:
+    """What was said, written (a reply may come earlier) and wrong, where the client ends requests at such events."""
+    engine, events, wrote, error = started_engine(b"", max_requests=2), [], [], ""
+    try:
+        for piece in pieces:
+            engine.feed(piece)
+            while (item := engine.next_item()) is not NEED_INPUT and item is not END:
+                event = told([item])[0]
+                events.append(event)
+                if ("end" if event == ("Data", event[1], b"") else event[0]) in answered_at:
+                    with suppress(fcgiproto.ProtocolError):
+                        wrote += sent_by(engine, FastCGIEnd(event[1]))
+    except fcgiproto.ProtocolError as raised:
+        error = str(raised)
+    return events, sorted(wrote + to_write(engine)), error
 
 
 # ---- what is wrong

@@ -95,19 +95,25 @@ async def test_open_streams_knows_where_other_roles_end(role: int) -> None:
 
 async def test_an_abort_fails_its_stream_only() -> None:
     errors: list[Any] = []
+    begun, aborted = trio.Event(), trio.Event()
 
     async def handler(stream: Any) -> None:
         try:
             async for _ in stream:
-                await trio.lowlevel.checkpoint()
+                if stream.key == 1:
+                    begun.set()  # a request that is over before anybody takes it is not shown
         except trio.BrokenResourceError as error:
             errors.append(error.__cause__)
+            aborted.set()
         await stream.aclose()
 
     async with pipeline_pair(Map(inbound=bytes), FastCGI()) as (peer, pipeline), trio.open_nursery() as nursery:
         nursery.start_soon(serve_one, pipeline, handler)
-        await peer.send(begin(1) + params(1) + request(2) + record(2, 1))
+        await peer.send(begin(1) + params(1) + request(2))
+        await begun.wait()
+        await peer.send(record(2, 1))
         assert [*ended(1), *ended(2)] == sorted(await read_records(peer, [1, 2]), key=lambda each: each[1])
+        await aborted.wait()
         (error,) = errors
         assert isinstance(error, ConnectionAbortedError)
         assert "FastCGI: the web server has aborted request 1" == str(error)

@@ -252,7 +252,7 @@ def test_by_default_nothing_waits_and_nothing_can_be_given_back() -> None:
     half = stage.inbound
     assert (True, True, None, None) == (half.ready, half.wants_input, half.holds, half.unread(()))
     assert stage.outbound.end_waits
-    assert () == stage.poll()
+    assert ((), False) == (stage.poll(), stage.outdated("event"))
     assert "Least()" == repr(stage)
     assert ("Least.inbound", "Least.outbound") == (half.name, stage.outbound.name)
 
@@ -266,6 +266,65 @@ def test_events_are_asked_for_one_by_one() -> None:
     assert "a" == next(results)
     assert b"b\nc" == stage.library.buffer
     assert 3 == stage.inbound.holds
+
+
+class Ending(Least):
+    """Once `enough` was sent, events of a list but for `quit` are of no use."""
+
+    enough = False
+
+    def send_event(self, event: str, /) -> None:
+        self.enough = event == "enough"
+        super().send_event(event)
+
+    def outdated(self, event: str, /) -> bool:
+        return self.enough and event != "last"
+
+
+def sent_by(engine: Engine[Any, Any], item: str) -> bytes:
+    """All that there is to write then."""
+    engine.send(item)
+    written = engine.to_write()
+    assert isinstance(written, list)
+    return b"".join(written)
+
+
+@pytest.mark.parametrize("reply", [b"", b"ping\n"], ids=["alone", "behind a reply"])
+def test_an_event_that_is_outdated_when_it_is_asked_for_is_left_out(reply: bytes) -> None:
+    engine: Engine[Any, Any] = Engine(Ending(), byte_wire=True)
+    engine.start()
+    engine.feed(reply + b"one\ntwo\nthree\nlast\n")
+    assert ["ping", "one"][not reply :] == [engine.next_item() for _ in range(1 + bool(reply))]
+    assert b"pong\n" * bool(reply) + b"enough\n" == sent_by(engine, "enough")
+    assert ["last", NEED_INPUT] == [engine.next_item(), engine.next_item()]
+
+
+def test_an_end_is_never_outdated() -> None:
+    class Ends(Ending):
+        def receive_data(self, data: bytes, /) -> Iterable[str | End]:
+            return [*super().receive_data(data), END]
+
+    engine: Engine[Any, Any] = Engine(Ends(), byte_wire=True)
+    engine.start()
+    engine.feed(b"one\ntwo\n")
+    assert "one" == engine.next_item()
+    assert b"enough\n" == sent_by(engine, "enough")
+    assert END is engine.next_item()
+
+
+def test_events_that_may_be_outdated_are_not_given_back_as_bytes() -> None:
+    """While any of them waits; whoever is told what they are has them from a list as from an iterator."""
+
+    class Returning(Ending):
+        def leftover(self) -> bytes:
+            rest, self.library.buffer = self.library.buffer, b""
+            return rest
+
+    stage = Returning()
+    results = stage.inbound.process_sync(b"one\ntwo\nthr")
+    taken = iter(results)
+    assert ("one", None) == (next(taken), stage.inbound.unread(()))
+    assert ("two", [b"thr"]) == (next(taken), stage.inbound.unread(()))
 
 
 def test_start_begins() -> None:
