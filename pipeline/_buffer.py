@@ -113,11 +113,20 @@ class WriteBuffer:
             if entry.of is Of.PRESENT_SEND:
                 entry.of = Of.EARLIER_SEND
 
-    def drop_send(self) -> None:
-        """Forget the bytes of the present send."""
+    def drop_send(self, *, and_rest: bool = False) -> int:
+        """Forget the bytes of the present send; with `and_rest` what came after them, too.
+
+        Returns:
+            How many replies were forgotten.
+        """
         self._gather()
-        self._entries = row_of(entry for entry in self._entries if entry.of is not Of.PRESENT_SEND)
-        self.size = sum(entry.size for entry in self._entries)
+        entries = list(self._entries)
+        first = next((at for at, entry in enumerate(entries) if entry.of is Of.PRESENT_SEND), len(entries))
+        kept = entries[:first] if and_rest else [entry for entry in entries if entry.of is not Of.PRESENT_SEND]
+        self._entries = row_of(kept)
+        self.size = sum(entry.size for entry in kept)
+        self.reply_size = sum(entry.size for entry in kept if entry.of is Of.REPLY)
+        return sum(entry.of is Of.REPLY for entry in entries[first:]) if and_rest else 0
 
     def clear(self) -> None:
         """Forget everything."""

@@ -240,7 +240,7 @@ class Outgoing(Generic[ClientOut]):
             return
         self.sending = False
         ahead = self._outbound.drop_mine(error)
-        self._buffer.drop_send()
+        self._drop_send(ahead)
         if self._buffer.handed or ahead is not None:
             what = f"{ahead.name} had gone ahead of the wire" if ahead else "a part of the item was handed to the wire"
             broken = PipelineError(f"a send was cut short by {error!r} after {what}")
@@ -263,7 +263,7 @@ class Outgoing(Generic[ClientOut]):
         if torn or self._buffer.handed:
             self._buffer.clear()
         elif self.sending:
-            self._buffer.drop_send()
+            self._drop_send(self._outbound.ahead)
         if self.sending:
             self._send_error = self.outbound_error
         self.sending = self._held_back = False
@@ -298,6 +298,10 @@ class Outgoing(Generic[ClientOut]):
         self.sending, self._send_error = False, error
         if torn:
             self.break_outbound(error)
+
+    def _drop_send(self, ahead: Slot | None) -> None:
+        """Forget the present send's bytes; replies that went through a stage ahead of the wire mean nothing then."""
+        self._outbound.dropped_replies += self._buffer.drop_send(and_rest=ahead is not None)
 
     def _check_open(self) -> None:
         if self.closed:

@@ -207,10 +207,8 @@ class Stock:
 
     def drop_mine(self, error: BaseException) -> Slot | None:
         """Forget what belongs to the present send, cut short by `error`; return a stage that has gone ahead with it."""
-        ahead: Slot | None = None
+        ahead = self.ahead
         for slot in self.slots:
-            if slot.tracked and slot.touched:
-                ahead = ahead or slot
             try:
                 slot.drop_mine()
             except Exception as second:
@@ -218,6 +216,11 @@ class Stock:
         self.arrived = row_of(entry for entry in self.arrived if not entry[1])
         self.lost_mine = False
         return ahead
+
+    @property
+    def ahead(self) -> Slot | None:
+        """A stage that the present send has changed."""
+        return next((slot for slot in self.slots if slot.tracked and slot.touched), None)
 
     def settle_mine(self) -> None:
         """The present send is out: what its item changed in the stages stays."""

@@ -84,6 +84,16 @@ def test_the_present_send_can_be_dropped() -> None:
     assert (0, 0) == (buffer.size, buffer.reply_size)
 
 
+def test_with_the_present_send_what_came_after_it_can_be_dropped() -> None:
+    """What came before stays; of the replies it says how many they were."""
+    buffer = filled((b"ab", Of.REPLY), (b"cd", Of.PRESENT_SEND), (b"e", Of.REPLY), (b"f", Of.PRESENT_SEND))
+    assert 1 == buffer.drop_send(and_rest=True)
+
+    assert b"ab" == buffer.peek()
+    assert (2, 2) == (buffer.size, buffer.reply_size)
+    assert 0 == buffer.drop_send(and_rest=True)
+
+
 def test_any_way_of_taking_gives_the_same_bytes() -> None:
     """And the same count of replies."""
     rng = random.Random(0)

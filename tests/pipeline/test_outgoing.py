@@ -161,6 +161,32 @@ def test_replies_in_the_buffer_survive_an_aborted_send() -> None:
     assert not engine.owes_replies
 
 
+@pytest.mark.parametrize("how", ["aborted", "broken"])
+def test_replies_behind_a_send_that_a_stage_has_gone_ahead_with_mean_nothing(how: str) -> None:
+    """What a cipher or a compressor made of them cannot be read without what was dropped; they are counted."""
+
+    def numbered(stage: Out, item: Any) -> list[bytes]:
+        return [b"%d:%b " % (len(stage.seen), item)]
+
+    engine = running(Out(numbered) | In(lambda _, item: [Reply(item)]), byte_wire=True)
+    received(engine, b"r1")
+    engine.work_out()
+    engine.send(b"lost")
+    engine.work_out()
+    received(engine, b"r2")
+    engine.work_out()
+    assert b"1:r1 2:lost 3:r2 " == engine.peek()
+
+    if how == "aborted":
+        engine.abort_send(Cancelled())
+    else:
+        engine.break_outbound(ValueError())
+
+    assert b"1:r1 " == engine.peek()
+    assert 1 == engine.dropped_replies
+    assert engine.outbound_error is not None
+
+
 def test_an_aborted_send_lets_a_delayed_reply_go() -> None:
     """The list it waited for will never be through."""
     frame = Duplex(In(lambda _, item: [Reply(item)]), FreeOut(lambda _, item: ["a" * 70_000, "b"]))
