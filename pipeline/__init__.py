@@ -33,13 +33,14 @@ from ._stage import END, End, Reply, Result, Stage
 from ._streamrules import StreamRules
 
 if TYPE_CHECKING:
+    from ._asking import pipeline_stats
     from ._attended import Attended, open_attended
     from ._calls import Calls, open_calls
     from ._datagrams import Datagrams
     from ._pipeline import Pipeline
     from ._pump import pump
     from ._serve import open_tcp_pipeline, serve_tcp
-    from ._stats import PipelineStats, StageStats, pipeline_stats
+    from ._stats import PipelineStats, StageStats
     from ._streams import Streams, open_streams
     from ._substream import Substream
 
@@ -102,7 +103,7 @@ _NEEDS_TRIO = {
     "open_calls": "_calls",
     "open_streams": "_streams",
     "open_tcp_pipeline": "_serve",
-    "pipeline_stats": "_stats",
+    "pipeline_stats": "_asking",
     "pump": "_pump",
     "serve_tcp": "_serve",
 }

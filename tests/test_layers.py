@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 # Each may import those before it. No event loop so far:
 PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_row", "_slot", "_fused", "_call", "_counting", "_stock"]
 PURE += ["_flow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
-PURE += ["_streamrules", "_turns"]
+PURE += ["_streamrules", "_turns", "_stats"]
 # Here is trio:
 ON_TRIO = [
     "_transport",
@@ -38,7 +38,7 @@ ON_TRIO = [
     "_datagrams",
     "_pump",
     "_serve",
-    "_stats",
+    "_asking",
     "_beside",
     "_calls",
     "_attended",
@@ -135,7 +135,7 @@ def test_core_imports_only_what_is_below(path: Path) -> None:
 # Files of `pipeline` whose tests stand in another file's: parts of it, or what shows only where it is used.
 TESTED_IN = {
     "_news": "test_driver",
-    "_stock": "test_stats",
+    "_stock": "test_asking",
     "_streamgroup": "test_streams",
     "_streamwriter": "test_streams",
     "_substream": "test_streams",
