@@ -37,6 +37,14 @@ def outcome(framer: Any, pieces: Iterable[bytes]) -> tuple[list[bytes], str | No
     return frames, None, None, framer.skipped
 
 
+def error_of(framer: Any, *pieces: bytes) -> str:
+    """The error that comes of them, before any frame."""
+    frames, error, _, _ = outcome(framer, pieces)
+    assert [] == frames
+    assert error is not None
+    return error
+
+
 def random_pieces(rng: random.Random, wire: bytes) -> list[bytes]:
     """The wire in 1 to 12 pieces, some of them empty."""
     places = sorted(rng.randint(0, len(wire)) for _ in range(rng.randint(0, 11)))
@@ -46,6 +54,10 @@ def random_pieces(rng: random.Random, wire: bytes) -> list[bytes]:
 def pieces_at(wire: bytes, places: Iterable[int]) -> list[bytes]:
     edges = [0, *places, len(wire)]
     return [wire[start:stop] for start, stop in itertools.pairwise(edges)]
+
+
+def byte_by_byte(wire: bytes) -> list[bytes]:
+    return pieces_at(wire, range(1, len(wire)))
 
 
 def feed(framer: Any, pieces: Iterable[bytes]) -> None:

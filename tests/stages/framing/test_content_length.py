@@ -16,22 +16,22 @@ from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError
 from pipeline.testing import Harness, check_framer, check_limit, check_linear
 from stages import ContentLengthFramer
 
-from .driving import MIB, RANDOM_CUTS, cpu_ratio, finished, outcome, peak_bytes, pieces_at, random_pieces
+from .driving import (
+    MIB,
+    RANDOM_CUTS,
+    byte_by_byte,
+    cpu_ratio,
+    error_of,
+    finished,
+    outcome,
+    peak_bytes,
+    pieces_at,
+    random_pieces,
+)
 
 
 def frame(payload: bytes) -> bytes:
     return b"Content-Length: %d\r\n\r\n%b" % (len(payload), payload)
-
-
-def error_of(framer: ContentLengthFramer, *pieces: bytes) -> str:
-    frames, error, _, _ = outcome(framer, pieces)
-    assert [] == frames
-    assert error is not None
-    return error
-
-
-def byte_by_byte(wire: bytes) -> list[bytes]:
-    return pieces_at(wire, range(1, len(wire)))
 
 
 # ---- what a frame is

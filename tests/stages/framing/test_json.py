@@ -16,19 +16,18 @@ from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Incomplet
 from pipeline.testing import Harness, check_framer, check_limit, check_linear
 from stages import JSONFramer
 
-from .driving import MIB, RANDOM_CUTS, cpu_ratio, finished, outcome, peak_bytes, pieces_at, random_pieces
-
-
-def error_of(framer: JSONFramer, *pieces: bytes) -> str:
-    frames, error, _, _ = outcome(framer, pieces)
-    assert [] == frames
-    assert error is not None
-    return error
-
-
-def byte_by_byte(wire: bytes) -> list[bytes]:
-    return pieces_at(wire, range(1, len(wire)))
-
+from .driving import (
+    MIB,
+    RANDOM_CUTS,
+    byte_by_byte,
+    cpu_ratio,
+    error_of,
+    finished,
+    outcome,
+    peak_bytes,
+    pieces_at,
+    random_pieces,
+)
 
 # ---- what a value is
 

@@ -17,7 +17,7 @@ from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Incomplet
 from pipeline.testing import Harness, check_framer, check_limit, check_linear
 from stages import LengthFramer
 
-from .driving import MIB, RANDOM_CUTS, cpu_ratio, finished, outcome, peak_bytes, pieces_at, random_pieces
+from .driving import MIB, RANDOM_CUTS, cpu_ratio, error_of, finished, outcome, peak_bytes, pieces_at, random_pieces
 
 
 @pytest.fixture(autouse=True)
@@ -26,13 +26,6 @@ def _quiet() -> Iterator[None]:
     logging.getLogger("stages.framing").disabled = True
     yield
     logging.getLogger("stages.framing").disabled = False
-
-
-def error_of(framer: LengthFramer, *pieces: bytes) -> str:
-    frames, error, _, _ = outcome(framer, pieces)
-    assert [] == frames
-    assert error is not None
-    return error
 
 
 # ---- what a frame is
