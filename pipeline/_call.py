@@ -180,9 +180,8 @@ def fail(slot: Slot, this: Call, error: BaseException) -> NoReturn:
 def described(error: BaseException, slot: Slot, this: Call) -> Any:
     """The error with a note on where it happened and with which item."""
     op, *args = this
-    if isinstance(error, StopIteration):
-        # It would end whatever loop it passes on its way, as if nothing had happened.
-        cause, error = error, RuntimeError(f"{slot.name}.{op}() raised StopIteration")
+    if _looks_like_an_end(error):
+        cause, error = error, RuntimeError(f"{slot.name}.{op}() raised {type(error).__name__}")
         error.__cause__ = cause
     note = f"in {slot.flow.describe(slot)}, {op}()"
     if op == "process" and args:
@@ -192,6 +191,12 @@ def described(error: BaseException, slot: Slot, this: Call) -> Any:
     slot.flow.failed_mine = slot.mine
     slot.flow.failed = (slot.stage, error)
     return error
+
+
+def _looks_like_an_end(error: BaseException) -> bool:
+    """Whether it would end whatever loop it passes on its way, as if nothing had happened; of trio's, by name."""
+    trios = any((kind.__module__, kind.__name__) == ("trio", "EndOfChannel") for kind in type(error).__mro__)
+    return trios or isinstance(error, StopIteration | StopAsyncIteration)
 
 
 def _step(slot: Slot, this: Call, step: Callable[[Any], Any], value: Any) -> Any:

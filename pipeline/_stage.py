@@ -202,7 +202,10 @@ class Stage(Generic[In, Out]):
         return ()
 
     async def on_timer(self, now: float, /) -> Result[Out]:
-        """Act on the passed `deadline`, and move it: left in the past, it is an error."""
+        """Act on the passed `deadline`, and move it: left in the past, it is an error.
+
+        Cancellation: as of `process`, and it is called again: so move the deadline behind what waits.
+        """
         return ()
 
     def unread(self, outputs: Iterable[Any], /) -> Iterable[Any] | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import trio
 
 from pipeline import (
     END,
@@ -256,15 +257,16 @@ def test_an_error_of_a_stage_stays_itself_on_every_path(where: str) -> None:
         assert again.value.__cause__ is error
 
 
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, trio.EndOfChannel])
 @pytest.mark.parametrize("where", EVERY_PATH)
-def test_stop_iteration_of_a_stage_is_an_error_on_every_path(where: str) -> None:
+def test_what_looks_like_an_end_is_an_error_on_every_path(where: str, kind: type[Exception]) -> None:
     """It must not end a loop on its way as if nothing had happened."""
-    engine = running(boom(where, StopIteration("mine")), clock=lambda: 2.0)
+    engine = running(boom(where, kind("mine")), clock=lambda: 2.0)
 
-    with pytest.raises(RuntimeError, match="raised StopIteration") as info:
+    with pytest.raises(RuntimeError, match=f"raised {kind.__name__}") as info:
         drive_all(engine)
 
-    assert isinstance(info.value.__cause__, StopIteration)
+    assert isinstance(info.value.__cause__, kind)
 
 
 def test_a_wrong_result_has_no_context_of_the_engines_own() -> None:

@@ -288,3 +288,28 @@ async def test_a_receive_cancelled_at_every_wait() -> None:
             with trio.move_on_after(seconds):
                 got.append(await pipeline.receive())
     assert [b"a", b"b", b"c"] == got
+
+
+@pytest.mark.parametrize("kind", [StopIteration, StopAsyncIteration, trio.EndOfChannel])
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize("many", [False, True])
+async def test_an_error_that_looks_like_an_end_ends_no_loop(kind: type[Exception], *, waits: bool, many: bool) -> None:
+    """A stage that asks a channel of its own, which has ended, must not let the pipeline's input seem complete."""
+
+    def ask(line: bytes) -> bytes:
+        if line in b"bB":
+            raise kind
+        return line
+
+    chain: Any = LineFramer() | Async() if waits else LineFramer()
+    got = []
+    async with sent(b"a\nb\nc\n", chain | Map(inbound=ask)) as pipeline:
+        with pytest.raises(RuntimeError, match=f"raised {kind.__name__}") as caught:
+            if many:
+                async for batch in pipeline.batches():
+                    got += batch
+            else:
+                async for line in pipeline:
+                    got.append(line)
+    assert [b"A" if waits else b"a"] == got
+    assert isinstance(caught.value.__cause__, kind)
