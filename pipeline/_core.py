@@ -40,6 +40,8 @@ ClientIn = TypeVar("ClientIn", covariant=True, default=Any)
 
 _PEER_ERRORS: Final = (FrameError, LimitError, StageTimeoutError)
 """What an inbound stage raises for what the peer did, whatever it says of itself."""
+_GIVEN_UP: Final = 16
+"""So many are remembered."""
 
 
 class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
@@ -60,6 +62,8 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         TypeError: a piece of the chain is no stage, or one without a direction.
         StageInUseError: a stage belongs to another engine already.
     """
+
+    given_up: tuple[BaseException, ...] = ()
 
     def __init__(
         self,
@@ -352,6 +356,10 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.inbound_error = self.inbound_error or error
         self._inbound.break_off(self.inbound_error)
         self._inbound.stirred = True
+
+    def note_given_up(self, error: BaseException) -> None:
+        """Take note of the error of a stream that the peer gave up; a server asks for the last ones."""
+        self.given_up = (*self.given_up[1 - _GIVEN_UP :], error)
 
     def at_fault(self) -> Stage[Any, Any] | None:
         """The stage whose error broke inbound, if it is one of those that say that the peer is at fault."""

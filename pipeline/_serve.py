@@ -243,8 +243,10 @@ def _lay_to_peer(pipeline: Pipeline[Any, Any], error: Exception) -> None:
     stage, wrong = engine.at_fault(), engine.inbound_error
     theirs = [each for each in (wrong, engine.outbound_error) if isinstance(each, _BREAKS) or (stage and each is wrong)]
     leaves = list(_leaves(error))
-    if not all(any(_is_of(leaf, each) for each in theirs) for leaf in leaves):
+    if not all(any(_is_of(leaf, each) for each in (*theirs, *engine.given_up)) for leaf in leaves):
         return
+    if not theirs:
+        raise _PeersDoingError(f"was closed: {leaves[0]}") from error
     if stage is None or isinstance(wrong, _BREAKS):
         raise _PeersDoingError(f"broke off: {leaves[0]}") from error
     what = f"{type(wrong).__name__} in {stage.name}: {wrong}"

@@ -207,6 +207,8 @@ class StreamGroup(StreamWriter, Group):
             stream = self._begin(key, item)
         if stream is not None and error is not None:
             is_broken = isinstance(error, trio.BrokenResourceError)
+            if isinstance(self.pipeline, Pipeline):
+                self.pipeline._engine.note_given_up(error)
             self._fail(stream, error, error if is_broken else afresh(error, "the peer has given this stream up"))
         elif stream is None or stream._state.ended:
             self._take_late(key, item, hidden=hidden, ends=ends)

@@ -1317,3 +1317,14 @@ def test_an_error_of_the_transport_is_laid_to_nobody() -> None:
     engine.break_inbound(CorruptFrameError("of a pipeline below"))
     assert None is engine.at_fault()
     engine.close()
+
+
+def test_the_last_streams_that_the_peer_gave_up_are_remembered() -> None:
+    """Some, so that a peer that does nothing else takes no memory."""
+    engine: Engine[Any, Any] = Engine(Refuses())
+    assert () == engine.given_up
+    errors = [ConnectionAbortedError() for _ in range(20)]
+    for error in errors:
+        engine.note_given_up(error)
+    assert errors[4:] == list(engine.given_up)
+    engine.close()

@@ -22,6 +22,9 @@ from pipeline import (
     Passthrough,
     Pipeline,
     StageInUseError,
+    StreamRules,
+    Substream,
+    open_streams,
     open_tcp_pipeline,
     serve_tcp,
 )
@@ -269,6 +272,40 @@ async def test_what_a_peer_sends_wrong_is_one_line_of_the_log(
     assert re.search(
         r"^the connection from .* was closed for what came over it: FrameTooLongError in LineFramer.inbound: "
         r"LineFramer: a line of at least \d bytes is over the limit, max_bytes=5",
+        line.getMessage(),
+    )
+
+
+@pytest.mark.real_time
+async def test_a_stream_that_the_peer_gives_up_is_one_line_of_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Where nobody catches it, in a task of its own or elsewhere, it ends the connection."""
+    rules = StreamRules(
+        key=lambda line: line[:1],
+        opens=lambda line: True,
+        error=lambda line: ConnectionAbortedError("of no use any more") if line[1:] == b"gone" else None,
+    )
+
+    async def each(pipeline: Pipeline[Any, Any]) -> None:
+        async with open_streams(pipeline, rules=rules) as streams, trio.open_nursery() as nursery:
+            async for stream in streams:
+                nursery.start_soon(read, stream)
+
+    async def read(stream: Substream[bytes, bytes]) -> None:
+        async for line in stream:
+            await stream.send(line)
+
+    async with serving(each, LineFramer) as (port, _):
+        async with await connect(port) as client:
+            await client.send_all(b"1one\n")
+            assert b"1one\n" == await client.receive_some()
+            await client.send_all(b"1gone\n")
+            assert b"" == await read_all(client)
+        while not caplog.records:
+            await trio.lowlevel.checkpoint()
+    (line,) = caplog.records
+    assert (logging.WARNING, None) == (line.levelno, line.exc_info)
+    assert re.search(
+        r" was closed: the peer has given this stream up: ConnectionAbortedError\('of no use any more'\)$",
         line.getMessage(),
     )
 
