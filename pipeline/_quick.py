@@ -40,11 +40,12 @@ class QuickSend:
     __slots__ = ("_direct", "_engine", "_hurry", "_slots", "_waking", "keeps_state", "of_many", "out")
 
     def __init__(self, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> None:
-        self._engine, self._slots, self._hurry = engine, engine.outbound_slots, hurry
+        self._engine, self._slots = engine, engine.outbound_slots
+        self._hurry = hurry if engine.timed else None
         self._direct = Direct(self._slots)
         self._waking = tuple([slot for slot in self._slots if slot.wakes])
         self.of_many = self._direct.out
-        self.out: Callable[[Any], Any] = self._out_and_wake if self._waking or engine.timed else self.of_many
+        self.out: Callable[[Any], Any] = self._out_and_wake if self._waking or self._hurry else self.of_many
         self.keeps_state = any(slot.tracked for slot in self._slots)
 
     @classmethod
@@ -61,7 +62,8 @@ class QuickSend:
         """Where the other half of a stage has something to give by itself now, tell who waits for input."""
         for slot in self._waking:
             slot.wake()
-        self._hurry()
+        if self._hurry is not None:
+            self._hurry()
 
     def fill(self, items: Iterator[Any]) -> Any:
         """Put what items become into the buffer, as far as the short way leads, while `engine.outbound_idle`.

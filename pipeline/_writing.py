@@ -80,8 +80,7 @@ class Writing:
 
     def hurry(self) -> None:
         """What was sent may have moved a deadline: whoever looks after it is to notice."""
-        if self.engine.timed:
-            self.news.hurry(lambda: self.engine.deadline)
+        self.news.hurry(lambda: self.engine.deadline)
 
     def pass_turn(self) -> None:
         """End a send, however it ended; whoever waits for input writes the replies that it has left."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Literal, NoReturn, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NoReturn, Self, TypeAlias, cast
 
 from pipeline import Duplex, FrameError, FrameTooLongError, Inbound, IncompleteFrameError, Outbound, Result
 
@@ -49,7 +49,21 @@ def all_fit(frames: list[bytes], data: bytes, at: int, mark: bytes | None, most:
     return True
 
 
-class InboundFramer(Inbound[BytesLike, bytes]):
+class _Half:
+    """Does not keep what it was made with, as other stages do for their `repr`: its framer shows it."""
+
+    name: str
+
+    if not TYPE_CHECKING:  # the checkers are to see the subclass's own __init__ only
+
+        def __new__(cls, *_: Any, **__: Any) -> Self:
+            return object.__new__(cls)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+class InboundFramer(_Half, Inbound[BytesLike, bytes]):
     """The inbound half of a framer: pieces of a byte stream in, frames out.
 
     in:  b"AB"  b"C|D"  b"E|"        out:  b"ABC"  b"DE"
@@ -230,7 +244,7 @@ class InboundFramer(Inbound[BytesLike, bytes]):
         _log.warning("%s; dropped, number %d of this stream", what, self.skipped)
 
 
-class OutboundFramer(Outbound[BytesLike, bytes]):
+class OutboundFramer(_Half, Outbound[BytesLike, bytes]):
     """The outbound half of a framer: payloads in, frames as they go on the wire out; holds nothing."""
 
     keeps_outbound_state = False

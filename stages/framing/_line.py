@@ -185,12 +185,12 @@ class LineOutbound(OutboundFramer):
 
     def _quick_one(self) -> Callable[[BytesLike], bytes]:
         """`process_one` for lines that have nothing to look at twice."""
-        max_bytes, mark, carefully = self._max_bytes, self._mark, type(self).process_one
+        max_bytes, mark = self._max_bytes, self._mark
 
         def process_one(line: BytesLike) -> bytes:
             if type(line) is bytes and LF not in line and CR not in line and len(line) <= max_bytes:
                 return line + mark
-            return carefully(self, line)
+            return type(self).process_one(self, line)
 
         return process_one
 

@@ -111,6 +111,13 @@ def test_what_a_format_may_leave_out() -> None:
     assert [b"g"] == stage.unread(())
 
 
+def test_what_it_was_made_with_is_shown_by_the_framer() -> None:
+    """Not by its halves, which are made of it, and know their place by their names."""
+    framer = PairFramer(oversize="skip")
+    assert "PairFramer(oversize='skip')" == repr(framer)
+    assert ["PairInbound", "PairOutbound"] == [repr(framer.inbound), repr(framer.outbound)]
+
+
 @pytest.mark.parametrize("kind", [bytearray, memoryview])
 def test_frames_are_bytes_whatever_the_transport_gives(kind: Any) -> None:
     (frame,) = PairFramer().inbound.process_sync(kind(b"ab"))
