@@ -1,8 +1,8 @@
 """`SansIO`: a stage of a protocol library that does no I/O itself ("sans-I/O": h11, wsproto, h2 …).
 
 All of them have one shape: bytes in, events out; events to send in, bytes to write out; and after every call,
-also one that failed, the library may have bytes to write. What is the same for each of them is done here. Source
-of the shape: https://sans-io.readthedocs.io.
+also one that failed, the library may have bytes to write. What is the same for each of them is done here, and by the
+halves in `_sansio_halves.py`. Source of the shape: https://sans-io.readthedocs.io.
 
 Rules for this file: it knows no library. What a library needs said is a method of `SansIO`, to be overridden.
 """
@@ -10,16 +10,15 @@ Rules for this file: it knows no library. What a library needs said is a method 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
-from operator import length_hint
-from typing import Any, Final, Generic
+from collections.abc import Iterable
+from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from pipeline import END, Duplex, End, Inbound, Outbound, Reply, Result
+from pipeline import Duplex, End
 
-from .._bytes import BytesLike, as_bytes
+from .._bytes import BytesLike
+from ._sansio_halves import INBOUND, LibraryOutbound
 
 __all__ = ["SansIO"]
 
@@ -70,7 +69,8 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
             )
         self._end_was_given = False
         polls, timed = cls.poll is not SansIO.poll, cls.on_timer is not SansIO.on_timer
-        super().__init__(_INBOUND[polls, timed](self), _Outbound(self))
+        sifts = cls.outdated is not SansIO.outdated
+        super().__init__(INBOUND[polls, timed](self, sifts=sifts), LibraryOutbound(self))
 
     # ---- what a library must have
 
@@ -139,227 +139,3 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
 
     def close(self) -> None:
         """Let go of what the library holds, however the pipeline ended."""
-
-
-class _Inbound(Inbound[BytesLike, ClientIn]):
-    """The inbound half: feeds the library, and gives its events."""
-
-    def __init__(self, protocol: SansIO[ClientIn, Any]) -> None:
-        self.name = f"{protocol.name}.inbound"
-        self._protocol = protocol
-        self._sifts = type(protocol).outdated is not SansIO.outdated
-        self._failure: Exception | None = None
-        self._events: Iterator[Any] = iter(())  # of the last call, not asked for yet
-
-    @property
-    def ready(self) -> bool:
-        """Whether what is sent may go to the library."""
-        return bool(self._protocol.ready)
-
-    @property
-    def close_waits(self) -> bool:
-        """Whether closing reads on while the stage is not ready."""
-        return self._protocol.close_waits
-
-    @property
-    def peer_errors(self) -> tuple[type[Exception], ...]:
-        """What the library raises for what the peer sent."""
-        errors: tuple[type[Exception], ...] = self._protocol.peer_errors
-        return errors
-
-    @property
-    def wants_input(self) -> bool:
-        """Whether the library may be fed."""
-        return not self._protocol.paused
-
-    @property
-    def holds(self) -> int | None:
-        """What the library says."""
-        held: int | None = self._protocol.holds
-        return held
-
-    async def start(self) -> Result[ClientIn]:
-        """Begin."""
-        return self._made(self._protocol.start)
-
-    def process_sync(self, data: BytesLike, /) -> Result[ClientIn]:
-        """Feed the library, and give its events, lazily."""
-        if type(data) is not bytes:
-            data = as_bytes(self._protocol.name, data)
-        if self._failure is not None:
-            self._check()
-        return self._made(self._protocol.receive_data, data) if data else ()
-
-    async def finish(self) -> Result[ClientIn]:
-        """End of the stream."""
-        self._check()
-        return self._made(self._protocol.receive_eof)
-
-    def unread(self, outputs: Iterable[Any], /) -> Iterable[bytes] | None:
-        """Give back what the library has not made events of; None after an error, and when there are events already."""
-        if list(outputs) or self._failure is not None or length_hint(self._events):
-            return None
-        rest = self._protocol.leftover()
-        return None if rest is None else [rest] if rest else []
-
-    def close(self) -> None:
-        """Close the library's connection."""
-        self._protocol.close()
-
-    def _check(self) -> None:
-        if self._failure is not None:
-            raise self._failure.with_traceback(None)
-
-    def _made(self, method: Callable[..., Iterable[ClientIn | End]], *args: Any) -> Iterable[Any]:
-        # Now, and not when the first result is asked for: what it was called with is with the library then.
-        try:
-            events = method(*args)
-            if type(events) is list:
-                data = self._protocol.data_to_send()
-                replies = _results(self._protocol, data) if data or self._protocol.sending_ended else ()
-                if self._sifts and len(events) > 1:
-                    self._events = wanted = _Sifted(events, self._protocol.outdated)
-                    return chain(map(Reply, replies), wanted) if replies else wanted
-                return [*map(Reply, replies), *events] if replies else events
-            self._events = iter(events)
-        except Exception as error:
-            self._failure = error
-            return self._failing(error)
-        return self._walk(self._events)
-
-    def _walk(self, events: Iterator[ClientIn | End]) -> Iterator[Any]:
-        try:
-            for event in events:
-                yield from map(Reply, _to_write(self._protocol))
-                yield event
-        except Exception as error:
-            self._failure = error
-            yield from self._failing(error)
-        yield from map(Reply, _to_write(self._protocol))
-
-    def _failing(self, error: Exception) -> Iterator[Any]:
-        yield from map(Reply, _to_write(self._protocol))
-        raise error
-
-
-class _Sifted:
-    """The events of a list but for those that are outdated when they are asked for, an iterator.
-
-    It says how many are left, as a list's iterator does, since the pipeline goes a shorter way where that is known.
-    """
-
-    def __init__(self, events: list[Any], outdated: Callable[[Any], bool]) -> None:
-        self._events, self._outdated = iter(events), outdated
-
-    def __iter__(self) -> _Sifted:
-        return self
-
-    def __next__(self) -> Any:
-        for event in self._events:
-            if event is END or not self._outdated(event):
-                return event
-        raise StopIteration
-
-    def __length_hint__(self) -> int:
-        return length_hint(self._events)
-
-
-class _PollingInbound(_Inbound[ClientIn]):
-    """The inbound half of a library that may have events without input; others need not be asked."""
-
-    @property
-    def has_more(self) -> bool:
-        """Whether the library may have some now."""
-        return bool(self._protocol.has_more) and self._failure is None
-
-    def poll(self) -> Result[ClientIn]:
-        """Give the events that need no input."""
-        return () if self._failure is not None else self._made(self._protocol.poll)
-
-
-class _TimedInbound(_Inbound[ClientIn]):
-    """The inbound half of a library that has timers; a chain without any is spared asking for them."""
-
-    @property
-    def deadline(self) -> float | None:
-        """When the library's next timer is due."""
-        due: float | None = None if self._failure is not None else self._protocol.deadline
-        return due
-
-    async def on_timer(self, now: float, /) -> Result[ClientIn]:
-        """Let the library act."""
-        return self._made(self._protocol.on_timer, now)
-
-
-class _TimedPollingInbound(_TimedInbound[ClientIn], _PollingInbound[ClientIn]):
-    """Both."""
-
-
-_INBOUND: Final[dict[tuple[bool, bool], type[_Inbound[Any]]]] = {
-    (False, False): _Inbound,
-    (True, False): _PollingInbound,
-    (False, True): _TimedInbound,
-    (True, True): _TimedPollingInbound,
-}
-"""By whether it polls, and whether it has timers."""
-
-
-class _Outbound(Outbound[ClientOut, bytes]):
-    """The outbound half: gives the library what the client sends, and writes what it becomes."""
-
-    holds = 0
-    keeps_outbound_state = True
-
-    def __init__(self, protocol: SansIO[Any, ClientOut]) -> None:
-        self.name = f"{protocol.name}.outbound"
-        self._protocol = protocol
-
-    @property
-    def end_waits(self) -> bool:
-        """Whether the end waits while the stage is not ready."""
-        return self._protocol.end_waits
-
-    def process_sync(self, event: ClientOut, /) -> Result[bytes]:
-        """Let the library make bytes of an event."""
-        protocol = self._protocol
-        try:
-            data = protocol.send_event(event)
-        except Exception as error:
-            return self._failing(error)
-        if data is None:
-            data = protocol.data_to_send()
-        if protocol.sending_ended:
-            return _results(protocol, data)
-        return [data] if data else ()
-
-    async def finish(self) -> Result[bytes]:
-        """Let the library end in good order."""
-        try:
-            self._protocol.send_eof()
-        except Exception as error:
-            return self._failing(error)
-        return _to_write(self._protocol)
-
-    def _failing(self, error: Exception) -> Iterator[bytes]:
-        written = _to_write(self._protocol)
-        if not written:
-            raise error
-        return _and_raise(written, error)
-
-
-def _to_write(protocol: SansIO[Any, Any]) -> list[Any]:
-    """What the library has to write, as results of outbound."""
-    return _results(protocol, protocol.data_to_send())
-
-
-def _results(protocol: SansIO[Any, Any], data: bytes) -> list[Any]:
-    results: list[Any] = [data] if data else []
-    if protocol.sending_ended and not protocol._end_was_given:
-        protocol._end_was_given = True
-        results.append(END)
-    return results
-
-
-def _and_raise(results: list[Any], error: Exception) -> Iterator[Any]:
-    yield from results
-    raise error
