@@ -35,7 +35,7 @@ class CodeBlock:
     def __str__(self) -> str:
         return f"{self.path.name}:{self.line}"
 
-    def run(self, directory: Path, *, seconds: int = 20) -> str:
+    def run(self, directory: Path, *, seconds: int = 60) -> str:
         """Run a Python block as a program of its own, warnings being errors, and return what it printed.
 
         Raises:

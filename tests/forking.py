@@ -14,6 +14,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +34,28 @@ class Forker:
             encoding="utf-8",
         )
 
-    def run(self, program: Path, directory: Path, *, seconds: int) -> subprocess.CompletedProcess[str]:
-        """Run a program in a directory, to its end, without input.
+    def run(
+        self, program: Path, directory: Path, *arguments: str, stdin: str = "", seconds: int = 60
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program in a directory, to its end.
 
         Raises:
             subprocess.TimeoutExpired: it did not end.
         """
-        outputs = [program.with_suffix(".out"), program.with_suffix(".err")]
-        job = [str(program), str(directory), [str(path) for path in outputs], seconds]
+        with tempfile.TemporaryDirectory() as folder:
+            files = [Path(folder) / name for name in ("in", "out", "err")]
+            files[0].write_text(stdin, "utf-8")
+            code = self._run([str(program), *arguments], str(directory), [str(path) for path in files], seconds)
+            if code == -signal.SIGALRM:
+                raise subprocess.TimeoutExpired(str(program), seconds)
+            return subprocess.CompletedProcess(str(program), code, *(path.read_text("utf-8") for path in files[1:]))
+
+    def _run(self, *job: Any) -> int:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(job) + "\n")
         self._process.stdin.flush()
-        code = int(self._process.stdout.readline())
-        if code == -signal.SIGALRM:
-            raise subprocess.TimeoutExpired(str(program), seconds)
-        return subprocess.CompletedProcess(str(program), code, *(path.read_text("utf-8") for path in outputs))
+        return int(self._process.stdout.readline())
 
 
 @functools.cache
@@ -67,17 +74,18 @@ def next_job() -> Any:
     return None
 
 
-def become(program: str, directory: str, outputs: list[str], seconds: int) -> None:
+def become(command: list[str], directory: str, files: list[str], seconds: int) -> None:
     """Run the program as if it had been started; the interpreter ends after it."""
     os.chdir(directory)
-    for number, path in enumerate([os.devnull, *outputs]):
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
+    for number, path in enumerate(files):
+        file = os.open(path, os.O_RDWR | os.O_CREAT)
         os.dup2(file, number)
         os.close(file)
     signal.alarm(seconds)
-    sys.argv[:] = [program]
-    sys.path[0] = str(Path(program).parent)
-    runpy.run_path(program, run_name="__main__")
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - the one before has read of its own input
+    sys.argv[:] = command
+    sys.path[0] = str(Path(command[0]).parent)
+    runpy.run_path(command[0], run_name="__main__")
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import pytest
 from tests.forking import forker
 
 
-def run(text: str, directory: Path, *, seconds: int = 20) -> subprocess.CompletedProcess[str]:
+def run(
+    text: str, directory: Path, *arguments: str, stdin: str = "", seconds: int = 60
+) -> subprocess.CompletedProcess[str]:
     program = directory / "program.py"
     program.write_text(text, "utf-8")
-    return forker().run(program, directory, seconds=seconds)
+    return forker().run(program, directory, *arguments, stdin=stdin, seconds=seconds)
 
 
 def test_it_is_the_main_program_in_its_directory_without_input(tmp_path: Path) -> None:
@@ -22,6 +24,13 @@ def test_it_is_the_main_program_in_its_directory_without_input(tmp_path: Path) -
     done = run(text, tmp_path)
     assert f"__main__ {tmp_path} ['{tmp_path}/program.py'] found \n" == done.stdout
     assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_it_has_arguments_and_input(tmp_path: Path) -> None:
+    """Both for each job anew, in UTF-8."""
+    for text in ("one\ngrüße\n", "", "last"):
+        done = run("import sys; print(sys.argv[1:], [*sys.stdin])", tmp_path, "--to", text, stdin=text)
+        assert f"{['--to', text]} {text.splitlines(keepends=True)}\n" == done.stdout
 
 
 def test_an_error_is_shown_and_told(tmp_path: Path) -> None:

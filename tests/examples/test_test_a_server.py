@@ -10,7 +10,7 @@ import trio
 
 from pipeline import open_tcp_pipeline, serve_tcp
 from tests.code_blocks import ROOT
-from tests.examples.programs import run
+from tests.examples.programs import start
 
 PROGRAM = "examples/test_a_server.py"
 
@@ -21,7 +21,7 @@ PROGRAM = "examples/test_a_server.py"
 def test_passes(command: list[str]) -> None:
     """None of this repository's own settings is needed."""
     options = ["-c", "/dev/null", "-p", "no:cacheprovider"] if command else []
-    done = run(*command, *options, PROGRAM)
+    done = start(*command, *options, PROGRAM)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "8 passed" in done.stdout
 

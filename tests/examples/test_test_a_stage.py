@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.examples.programs import run
+from tests.examples.programs import start
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,6 @@ from tests.examples.programs import run
 def test_passes(command: list[str]) -> None:
     """None of this repository's own settings is needed."""
     options = ["-c", "/dev/null", "-p", "no:cacheprovider"] if command else []
-    done = run(*command, *options, "examples/test_a_stage.py")
+    done = start(*command, *options, "examples/test_a_stage.py")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "9 passed" in done.stdout
