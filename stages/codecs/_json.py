@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from pipeline import Duplex, Inbound, Outbound
 
 from .._bytes import BytesLike, as_bytes
+from .._json_bytes import json_bytes
 
 __all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder"]
 
@@ -117,7 +118,7 @@ class JSONEncoder(Outbound[Written, bytes]):
     @overload
     def __init__(self: JSONEncoder[Any], type: object) -> None: ...
     def __init__(self, type: Any = None) -> None:  # noqa: A002 - the word users know it by
-        self._encode: Callable[[Any], bytes] = _encode if type is None else _msgspec().json.Encoder().encode
+        self._encode: Callable[[Any], bytes] = json_bytes if type is None else _msgspec().json.Encoder().encode
 
     def process_one(self, item: Written, /) -> bytes:
         """Encode one value.
@@ -198,11 +199,5 @@ def _refuse_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON (RFC 8259 section 6), though Python writes it")
 
 
-def _encode(value: Any) -> bytes:
-    # A lone surrogate is no UTF-8, but may stand in JSON as an escape, and this is how it is written.
-    return _ENCODER.encode(value).encode("utf-8", "backslashreplace")
-
-
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 _scan_once: Callable[[str, int], tuple[Any, int]] = _DECODER.scan_once  # type: ignore[attr-defined]
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -17,6 +17,7 @@ from pipeline import Duplex, Inbound, Outbound, Reply, Result
 
 from .._arguments import check_choice
 from .._bytes import BytesLike, as_bytes
+from .._json_bytes import json_bytes
 from ._rpc_messages import RPCError, RPCMessage, RPCNotification, RPCRequest, RPCResponse
 
 __all__ = ["LSP"]
@@ -200,8 +201,7 @@ _DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 def _encoded(message: RPCMessage) -> bytes:
     body = _body(message)
     try:
-        # A lone surrogate is no UTF-8, but may stand in JSON as an escape, and this is how it is written.
-        return _ENCODER.encode({"jsonrpc": _VERSION, **body}).encode("utf-8", "backslashreplace")
+        return json_bytes({"jsonrpc": _VERSION, **body})
     except RecursionError:
         raise ValueError("LSP: the message is nested too deeply") from None
     except (TypeError, ValueError) as error:
@@ -236,6 +236,3 @@ def _body(message: Any) -> dict[str, Any]:
 
 def _given(name: str, value: Any) -> dict[str, Any]:
     return {} if value is None else {name: value}
-
-
-_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
