@@ -234,8 +234,12 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
             )
         try:
             data: bytes = self.connection.send(event) or b""
-        except Exception:
+        except Exception as error:
             self._look()
+            if isinstance(error, AttributeError):  # h11's own, for a request behind the server's error
+                raise self._h11.LocalProtocolError(
+                    "HTTP1: what the server sent was wrong, so nothing more can be asked on this connection"
+                ) from error
             raise
         if kind in self._with_end:
             self._begin_next()

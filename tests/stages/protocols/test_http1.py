@@ -442,6 +442,15 @@ def test_a_client_answers_no_error() -> None:
     assert [] == harness.replies
 
 
+def test_behind_a_wrong_response_no_other_request_can_be_sent() -> None:
+    harness = Harness(HTTP1("client"))
+    harness.send(request(), END_OF_MESSAGE)
+    with pytest.raises(h11.RemoteProtocolError):
+        harness.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+    with pytest.raises(h11.LocalProtocolError, match="what the server sent was wrong, so nothing more can be asked"):
+        harness.send(request())
+
+
 async def test_a_client_that_waits_to_send_learns_that_the_response_is_wrong() -> None:
     peer, ours = trio.testing.memory_stream_pair()
     async with Pipeline[Any, Any](ours, HTTP1("client")) as pipeline:
