@@ -19,10 +19,10 @@ import trio
 import trio.testing
 from hypothesis import settings
 
-from tests.measuring import unmeasured
+from tests.measuring import EVERY_CUT, unmeasured
 
 # An example that takes longer than 200 ms is no error: other workers have the processors too.
-settings.register_profile("penstock", settings(deadline=None))
+settings.register_profile("penstock", settings(deadline=None, max_examples=100 if EVERY_CUT else 40))
 settings.load_profile("penstock")
 
 

@@ -1,11 +1,15 @@
-"""Coverage, paused: for tests that repeat what others do, thousands of times or to see how long it takes."""
+"""How much is tried, and measured, of what tests repeat thousands of times."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import coverage
+
+EVERY_CUT = "EVERY_CUT" in os.environ
+"""Whether all that can be tried is tried: `make test-full` sets it, `make test` tries some of it."""
 
 
 @contextmanager

@@ -465,7 +465,7 @@ def check(seed: int) -> None:
 
 @pytest.mark.real_time
 @pytest.mark.unmeasured
-@pytest.mark.parametrize("seeds", [range(200), pytest.param(range(200, 3000), marks=pytest.mark.full)])
+@pytest.mark.parametrize("seeds", [range(100), pytest.param(range(100, 3000), marks=pytest.mark.full)])
 def test_random_programmes_end_the_same_both_ways(seeds: range, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("ERROR")  # closing takes as long as it takes
     for seed in seeds:

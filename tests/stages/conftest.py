@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Any
 import pytest
 
 from pipeline.testing import _check_framer, _cuts, _framer_outbound, _framer_unread
-from tests.measuring import unmeasured
+from tests.measuring import EVERY_CUT, unmeasured
 
 MEASURED = 20
 """So many of the ways to cut."""
@@ -71,10 +70,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _what_is_measured(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    every = "EVERY_CUT" in os.environ
     for module, ways, step in WAYS:
-        monkeypatch.setattr(module, ways, first_measured(getattr(module, ways), 1 if every else step))
-    if every:
+        monkeypatch.setattr(module, ways, first_measured(getattr(module, ways), 1 if EVERY_CUT else step))
+    if EVERY_CUT:
         monkeypatch.setattr(_cuts, "_found_by_hypothesis", never_measured(_cuts._found_by_hypothesis))
     else:
         monkeypatch.setattr(_cuts, "_found_by_hypothesis", lambda length, fails: None)

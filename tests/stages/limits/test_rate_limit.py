@@ -13,6 +13,7 @@ import trio.testing
 from pipeline import Pipeline
 from pipeline.testing import Harness, check_cancellation, pipeline_pair
 from stages import LineFramer, RateLimit, TextCodec
+from tests.measuring import EVERY_CUT
 from tests.pipeline.wires import tcp_pair
 
 
@@ -95,7 +96,7 @@ def test_empty_items_cost_no_bytes() -> None:
 def test_no_time_sees_more_than_the_rate_and_one_burst() -> None:
     """Whatever comes whenever: between any two moments, at most burst + rate * seconds pass, and all in order."""
     rng = random.Random(1)
-    for _ in range(200):
+    for _ in range(200 if EVERY_CUT else 50):
         rate, burst = rng.choice([0.5, 3, 7.7]), rng.choice([1, 2, 5])
         harness = Harness(RateLimit(items_per_s=rate, burst=burst))
         times: list[float] = []

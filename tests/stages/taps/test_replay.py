@@ -15,6 +15,7 @@ from pipeline import END, FrameTooLongError, Inbound, IncompleteFrameError, Repl
 from pipeline.testing import Harness, pipeline_pair
 from stages import JSONCodec, LineFramer, Map, Recorder, TextCodec, replay
 from stages.taps._recording import read_recording
+from tests.measuring import EVERY_CUT
 
 
 class Pings(Inbound[bytes, bytes]):
@@ -126,7 +127,7 @@ def test_a_recording_in_two_files(tmp_path: Path, max_bytes: int) -> None:
 
 
 @given(st.lists(st.tuples(st.booleans(), st.binary(max_size=50)), max_size=20), st.sampled_from([100, 500, 1 << 30]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200 if EVERY_CUT else 50)
 def test_whatever_passes_comes_back_whole_from_any_rotation(session: list[tuple[bool, bytes]], max_bytes: int) -> None:
     """Where the beginning is gone, the rest."""
     with TemporaryDirectory() as directory:
