@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from operator import length_hint
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from ._core import Engine
 from ._counting import CountedSlot, Counting, Taken
@@ -18,6 +18,7 @@ from ._pipeline import Pipeline
 from ._slot import Noted, Results, Slot
 from ._stage import END
 from ._stats import NOT_READY, OVER, PAUSED, PipelineStats, StageStats, WaitsFor
+from ._writing import Writing
 
 __all__ = ["pipeline_stats"]
 
@@ -55,8 +56,14 @@ def pipeline_stats(pipeline: Pipeline[Any, Any] | Engine[Any, Any]) -> PipelineS
 # ---- counting
 
 
+_READING: Final[Any] = vars(Writing)["reading"]
+_WRITES: Final[Any] = vars(Writing)["writes"]
+
+
 class CountedDriver(Driver):
     """A driver that notes when a task began to wait for the transport; none is made, a driver becomes one."""
+
+    __slots__ = ()  # so that it looks like a driver in memory; what follows is in the `__dict__` that each has room for
 
     clock: Any
     read_began: float
@@ -65,21 +72,21 @@ class CountedDriver(Driver):
     @property
     def reading(self) -> bool:
         """Somebody waits for the transport."""
-        return bool(self.__dict__["reading"])
+        return bool(_READING.__get__(self))
 
     @reading.setter
     def reading(self, reading: bool) -> None:
-        self.__dict__["reading"] = reading
+        _READING.__set__(self, reading)
         self.read_began = self.clock()
 
     @property
     def writes(self) -> int:
         """How often something was written."""
-        return int(self.__dict__["writes"])
+        return int(_WRITES.__get__(self))
 
     @writes.setter
     def writes(self, writes: int) -> None:
-        self.__dict__["writes"] = writes
+        _WRITES.__set__(self, writes)
         self.write_began = self.clock()
 
 

@@ -49,6 +49,13 @@ class Driver(Writing):
         merge_writes: whether a send may stay in the buffer while nobody waits for the transport.
     """
 
+    # fmt: off
+    __slots__ = (
+        "__dict__", "_calm", "_draining", "_parked_bytes", "changing", "driving", "eof_read", "loop", "parked", "reads",
+        "ready", "straight", "waiting",
+    )
+    # fmt: on
+
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
         super().__init__(engine, wire, merge_writes=merge_writes)
         self.parked: list[Any] = []  # items that came out while nobody received

@@ -51,6 +51,13 @@ class Writing:
         merge_writes: whether a send may stay in the buffer while nobody waits for the transport.
     """
 
+    # fmt: off
+    __slots__ = (
+        "_buffer", "_half_closed", "checks_first", "engine", "gathering", "half_close_error", "kept_rest", "lane",
+        "merge_writes", "news", "quick", "reading", "take_lane", "torn_bytes", "unraised", "wire", "writes", "writing",
+    )
+    # fmt: on
+
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
         self.engine, self.wire, self.news = engine, wire, Newsroom()
         self.merge_writes = merge_writes
