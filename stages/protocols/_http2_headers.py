@@ -23,6 +23,7 @@ _NO_PAIRS: Final = (Mapping, str)
 _SHOWN: Final = 100
 _SHORT: Final = 200
 _REMEMBERED: Final = 200
+_FEW: Final = 50
 
 
 class Headers:
@@ -36,6 +37,7 @@ class Headers:
     def __init__(self, library: Any, *, client: bool) -> None:
         self._utilities, self._client = library.utilities, client
         self._known: dict[Any, Any] = {}
+        self._right: set[tuple[bool | bytes, ...]] = set()
         self._error = library.exceptions.ProtocolError
         flags = library.utilities.HeaderValidationFlags
         opens = {"is_client": client, "is_trailer": False, "is_push_promise": False}
@@ -67,8 +69,19 @@ class Headers:
             headers = [self._known[pair] for pair in given] if plain else self._looked_at(given, flags)
         except (KeyError, TypeError):
             headers = self._looked_at(given, flags)
+        names = (began, *[header[0] for header in headers])
+        if names in self._right:
+            return headers
         checked: list[Any] = list(self._utilities.validate_outbound_headers(headers, flags))
+        self._remember(names)
         return checked
+
+    def _remember(self, names: tuple[bool | bytes, ...]) -> None:
+        """What h2 has found right is so with other values, too, but for a request's head, and `te`."""
+        if (names[0] or not self._client) and b"te" not in names and len(names) <= _FEW:
+            if len(self._right) >= _REMEMBERED:
+                self._right.clear()
+            self._right.add(names)
 
     def _looked_at(self, given: Any, flags: Any) -> list[Any]:
         """Each header by itself; those that are short are remembered, as it is mostly the same few that are sent."""

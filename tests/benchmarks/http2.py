@@ -9,7 +9,6 @@ once. Best of some rounds, taken in turns, so that what else the machine does me
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -30,6 +29,7 @@ import trio
 
 from pipeline import Pipeline, serve_tcp
 from stages import HTTP2, HTTP2Item, SendData, SendHeaders
+from tests.benchmarks.http1 import cpu_seconds
 from tests.benchmarks.page import ROOT, run
 
 PAGE = ROOT / "docs/stages/HTTP2.md"
@@ -164,13 +164,7 @@ def ask(clients: list[Client], requests: int, at_once: int) -> None:
             client.read(at_once)
 
 
-def cpu_seconds(process: subprocess.Popen[str]) -> float:
-    """User and system time of another process so far."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text("utf-8").rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def measure(at_once: int, requests: int = 4000, rounds: int = 5) -> dict[str, tuple[float, float]]:
+def measure(at_once: int, requests: int = 1600, rounds: int = 25) -> dict[str, tuple[float, float]]:
     """For each server, requests per second and microseconds of CPU per request: the best round of each."""
     found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     with ExitStack() as stack:

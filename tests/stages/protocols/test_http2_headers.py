@@ -77,6 +77,31 @@ def test_what_is_remembered_is_bounded() -> None:
     assert all(len(value) < 1000 for _, value in looked._known)
 
 
+def test_names_that_were_right_are_right_with_other_values_but_where_values_count() -> None:
+    """A request's head, in which two of them may contradict each other; and `te`, which has one right value."""
+    server = Headers(h2, client=False)
+    for number in range(300):
+        for began, first in ((False, OK), (True, [])):
+            given = [*first, ("n", str(number)), (f"m{number}", "x")]
+            headers = server.of(SendHeaders(1, given, end_stream=True), began=began)
+            assert [(name.encode(), value.encode()) for name, value in given] == headers
+    assert 0 < len(server._right) <= 200
+    many = [*OK, *[("n", "x")] * 60]
+    assert len(many) == len(server.of(SendHeaders(1, many), began=False))
+    assert (False, b":status", *[b"n"] * 60) not in server._right
+    for _ in range(2):
+        assert server.of(SendHeaders(1, [*OK, ("te", "trailers")]), began=False)
+        with pytest.raises(h2.exceptions.ProtocolError, match="TE header"):
+            server.of(SendHeaders(1, [*OK, ("te", "gzip")]), began=False)
+    with pytest.raises(h2.exceptions.ProtocolError, match="pseudo-header in trailer"):
+        server.of(SendHeaders(1, OK, end_stream=True), began=True)
+    client = Headers(h2, client=True)
+    for _ in range(2):
+        assert client.of(SendHeaders(1, [*GET, ("host", "a")]), began=False)
+        with pytest.raises(h2.exceptions.ProtocolError, match="mismatched :authority"):
+            client.of(SendHeaders(1, [*GET, ("host", "b")]), began=False)
+
+
 def test_a_pair_that_cannot_be_remembered_is_refused_like_others() -> None:
     pair: Any = ("a", ["b"])
     with pytest.raises(TypeError, match="must be pairs of text or bytes"):
