@@ -219,10 +219,15 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
         self._receiving = True
 
     async def _next(self) -> Any:
-        driver = self._driver
+        driver, flushed = self._driver, False
         while True:
-            if driver.parked:
+            if driver.parked and (flushed or not self._engine.owes_replies):
                 return driver.unpark()
+            if driver.parked:  # replies leave before the item behind them does
+                await driver.flush_shielded()
+                self._news.check_open()
+                flushed = True
+                continue
             if self._late_error is not None:
                 error, self._late_error = self._late_error, None
                 raise error

@@ -173,7 +173,7 @@ class Bench:
             raise errors[0]
 
     def _run_inbound(self, errors: list[Exception]) -> Generator[Waiting, None, bool]:
-        """Take all client items that there are; tell whether there were any."""
+        """Take client items, up to one with replies, which go out before the next one; tell whether there were any."""
         moved = False
         while self.engine.inbound_error is None and INBOUND not in self._awaited:
             try:
@@ -188,6 +188,8 @@ class Bench:
             else:
                 self.received.append(item)
                 moved = True
+                if self.engine.owes_replies:
+                    break
         return moved
 
     def _run_outbound(self, errors: list[Exception]) -> Generator[Waiting, None, bool]:

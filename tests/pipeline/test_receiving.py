@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import Inbound, IncompleteFrameError, Outbound, Pipeline, inbound
+from pipeline import Inbound, IncompleteFrameError, Outbound, Pipeline, Reply, inbound
 from stages import LineFramer, Map, Tap
 from tests.pipeline.parts import Answers, Lines, Split, Waits, cancelled_at, tcp_pair
 from tests.pipeline.test_fused_waits import Sometimes, ten_seconds
@@ -313,3 +313,24 @@ async def test_an_error_that_looks_like_an_end_ends_no_loop(kind: type[Exception
                     got.append(line)
     assert [b"A" if waits else b"a"] == got
     assert isinstance(caught.value.__cause__, kind)
+
+
+@pytest.mark.parametrize("many", [False, True])
+async def test_a_reply_leaves_before_the_item_behind_it_comes(*, many: bool) -> None:
+    """Also where items of one read are taken one after the other: it does not wait for the client's work."""
+
+    class Between(Inbound[bytes, bytes]):
+        def process_sync(self, line: bytes, /) -> list[Any]:
+            return [line, Reply(b"re " + line), line]
+
+    stream = Recording(b"a\nb\n")
+    written = []
+    async with Pipeline(stream, Lines() | Between()) as pipeline:
+        if many:
+            async for batch in pipeline.batches():
+                written += [(line, len(stream.writes)) for line in batch]
+        else:
+            async for line in pipeline:
+                written.append((line, len(stream.writes)))
+    assert [b"re a\n", b"re b\n"] == stream.writes[:2]
+    assert [(b"a", 0), (b"a", 1), (b"b", 1), (b"b", 2)] == written

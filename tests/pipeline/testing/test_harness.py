@@ -16,6 +16,7 @@ from pipeline import (
     Inbound,
     IncompleteFrameError,
     Outbound,
+    Pipeline,
     PipelineError,
     Reply,
     StageTimeoutError,
@@ -179,6 +180,31 @@ def test_replies_are_client_items_that_send_caused() -> None:
 
     assert [] == harness.send(1)
     assert [("cached", 1)] == harness.replies == harness.received
+
+
+async def test_replies_go_out_before_the_next_item_comes_as_in_a_pipeline() -> None:
+    """Those of another stage, which has less of a way, do not overtake them meanwhile."""
+
+    class Behind(Inbound[str, str]):
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def process_sync(self, item: str, /) -> list[Any]:
+            return [item, Reply(f"{self.name} of {item}"), item]
+
+    def chain() -> Any:
+        return Behind("lower") | outbound(lambda item: [item]) | Behind("upper")
+
+    harness = Harness(chain())
+    assert ["x"] * 4 == harness.receive("x")
+
+    put, wire = trio.open_memory_channel[str](1)
+    out, written = trio.open_memory_channel[str](9)
+    await put.send("x")
+    await put.aclose()
+    async with Pipeline((wire, out), chain()) as pipeline:
+        assert ["x"] * 4 == [item async for item in pipeline]
+    assert [item async for item in written] == harness.replies
 
 
 def test_a_reply_may_itself_turn_round() -> None:
