@@ -15,6 +15,7 @@ from typing_extensions import TypeVar
 from pipeline import Duplex, Inbound, Outbound
 
 from .._bytes import BytesLike, as_bytes
+from .._extras import Extra
 from .._json_bytes import json_bytes
 
 __all__ = ["JSONCodec", "JSONDecoder", "JSONEncoder"]
@@ -141,13 +142,10 @@ class JSONEncoder(Outbound[Written, bytes]):
 
 
 def _msgspec() -> Any:
-    try:
+    with Extra(
+        "a JSON codec with a type", "msgspec", otherwise="JSONCodec() without one decodes with the standard library"
+    ):
         import msgspec  # noqa: PLC0415 - an extra, needed only where a type is given
-    except ImportError as error:
-        raise ImportError(
-            "a JSON codec with a type needs msgspec: pip install 'penstock[msgspec]'. JSONCodec() without one "
-            "decodes with the standard library"
-        ) from error
     return msgspec
 
 

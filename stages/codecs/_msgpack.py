@@ -22,6 +22,7 @@ from pipeline import (
 
 from .._arguments import check_size
 from .._bytes import BytesLike, as_bytes
+from .._extras import Extra
 from ._msgpack_scan import Scan
 
 __all__ = ["MessagePackCodec"]
@@ -70,10 +71,8 @@ class MessagePackCodec(Duplex[BytesLike, T, T, bytes]):
 
 
 def _msgpack() -> Any:
-    try:
+    with Extra("MessagePackCodec", "msgspec"):
         import msgspec  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("MessagePackCodec needs msgspec: pip install 'penstock[msgspec]'") from error
     return msgspec.msgpack
 
 

@@ -14,6 +14,7 @@ from typing_extensions import TypeVar
 from pipeline import Duplex, Inbound, Outbound
 
 from .._bytes import BytesLike, as_bytes
+from .._extras import Extra
 
 __all__ = ["ProtobufCodec"]
 
@@ -46,10 +47,8 @@ class ProtobufCodec(Duplex[BytesLike, M, M, bytes]):
 
 
 def _check_type(message_type: Any) -> None:
-    try:
+    with Extra("ProtobufCodec", "protobuf"):
         from google.protobuf.message import Message  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("ProtobufCodec needs protobuf: pip install 'penstock[protobuf]'") from error
     if (
         isinstance(message_type, type)
         and issubclass(message_type, Message)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipeline import CorruptFrameError, End, FrameTooLongError, IncompleteFrameError, StageTimeoutError
 
 from .._arguments import check_seconds, check_size
+from .._extras import Extra
 from ._dbus_format import FIXED_HEADER, check_body, check_header, message_size
 from .sansio import SansIO
 
@@ -232,9 +233,7 @@ class DBus(SansIO["Message", "Message"]):
 
 
 def _jeepney() -> Any:
-    try:
+    with Extra("DBus", "jeepney"):
         import jeepney.auth  # noqa: PLC0415 - an extra
         import jeepney.low_level  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError("DBus needs jeepney: pip install 'penstock[jeepney]'") from error
     return jeepney

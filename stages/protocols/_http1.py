@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pipeline import END, End
 
 from .._arguments import check_choice, check_size
+from .._extras import Extra
 from .sansio import SansIO
 
 if TYPE_CHECKING:
@@ -279,10 +280,8 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
 
 
 def _h11() -> Any:
-    try:
+    with Extra("HTTP1", "h11"):
         import h11  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("HTTP1 needs h11: pip install 'penstock[h11]'") from error
     return h11
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from .._extras import Extra
+
 _GOAWAY_BYTES: Final = 300
 """How much a GOAWAY says of an error."""
 
@@ -14,12 +16,10 @@ def h2_library() -> Any:
     Raises:
         ImportError: it is not there.
     """
-    try:
+    with Extra("HTTP2", "h2"):
         import h2.connection  # noqa: PLC0415 - an extra
         import h2.settings  # noqa: PLC0415
         import h2.utilities  # noqa: PLC0415
-    except ImportError as error:
-        raise ImportError("HTTP2 needs h2: pip install 'penstock[h2]'") from error
     return h2
 
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 
+from .._extras import Extra
+
 if TYPE_CHECKING:
     from smtpproto.protocol import SMTPClientProtocol as Base
     from smtpproto.protocol import SMTPResponse
@@ -35,10 +37,8 @@ _BEGINS = "a mail begins with SMTPCommand.mail(address)"  # where anything may b
 
 def smtpproto() -> Any:
     """The library, of which only this part needs no event loop."""
-    try:
+    with Extra("SMTPClient", "smtpproto"):
         from smtpproto import protocol  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("SMTPClient needs smtpproto: pip install 'penstock[smtpproto]'") from error
     return protocol
 
 

@@ -20,6 +20,7 @@ from typing import Any, Final
 from pipeline import PipelineError
 
 from .._bytes import BytesLike
+from .._extras import Extra
 
 __all__ = [
     "ClientHandshake",
@@ -263,10 +264,8 @@ def siosocks_protocol() -> Any:
     Raises:
         ImportError: it is not there.
     """
-    try:
+    with Extra("SOCKS", "siosocks"):
         from siosocks import protocol  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("SOCKS needs siosocks: pip install 'penstock[siosocks]'") from error
     return protocol
 
 

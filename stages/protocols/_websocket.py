@@ -13,6 +13,7 @@ from pipeline import Duplex
 
 from .._arguments import check_choice, check_size
 from .._bytes import BytesLike
+from .._extras import Extra
 
 if TYPE_CHECKING:
     import h11
@@ -122,8 +123,6 @@ class WebSocket(Duplex[BytesLike, "wsproto.events.Event", "wsproto.events.Event"
 
 
 def _library() -> Any:
-    try:
+    with Extra("WebSocket", "wsproto"):
         from . import _websocket_halves  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise ImportError("WebSocket needs wsproto: pip install 'penstock[wsproto]'") from error
     return _websocket_halves
