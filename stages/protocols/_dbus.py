@@ -228,7 +228,9 @@ class DBus(SansIO["Message", "Message"]):
     @staticmethod
     def reply_key(message: Message) -> int | None:
         """Return to which message another one is the reply, by its number; None: it is none."""
-        serial: int | None = message.header.fields.get(_jeepney().HeaderFields.reply_serial)
+        from jeepney import HeaderFields  # noqa: PLC0415 - an extra, which made the message
+
+        serial: int | None = message.header.fields.get(HeaderFields.reply_serial)
         return serial
 
 
