@@ -166,7 +166,21 @@ class Passthrough(_Pair):
         return join(self, other)
 
 
-class Chain(Duplex[WireIn, ClientIn, ClientOut, WireOut]):
+class _Drawn:
+    """Shows its parts as they are written, and so does not keep what it was made with, as other pieces do."""
+
+    parts: tuple[Any, ...]
+
+    if not TYPE_CHECKING:
+
+        def __new__(cls, *_: Any) -> Self:
+            return object.__new__(cls)
+
+    def __repr__(self) -> str:
+        return " | ".join(map(repr, self.parts))
+
+
+class Chain(_Drawn, Duplex[WireIn, ClientIn, ClientOut, WireOut]):
     """Pieces joined with `|`: itself a duplex, so it nests, and each side of it can be tested alone."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
@@ -183,28 +197,21 @@ class Chain(Duplex[WireIn, ClientIn, ClientOut, WireOut]):
         """The outbound halves of the pieces, as one stage."""
         return OutboundChain(_halves(self.parts, "outbound"))
 
-    def __repr__(self) -> str:
-        return _drawn(self.parts)
 
-
-class PassthroughChain(Passthrough):
+class PassthroughChain(_Drawn, Passthrough):
     """Taps and limits joined with `|`, still without types of their own."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
         super().__init__(InboundChain(_halves(parts, "inbound")), OutboundChain(_halves(parts, "outbound")))
         self.parts = parts
 
-    def __repr__(self) -> str:
-        return _drawn(self.parts)
 
-
-class _StageChain(Stage[Any, Any]):
+class _StageChain(_Drawn, Stage[Any, Any]):
     """One direction of a chain as a stage. A pipeline takes it apart; this drives it in a test.
 
     Here all results are collected at once, stage by stage; `Reply` and `END` come out as they are.
     """
 
-    parts: tuple[Any, ...]
     _side: str
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
@@ -236,9 +243,6 @@ class _StageChain(Stage[Any, Any]):
         for stage in self._in_order():
             stage.close()
 
-    def __repr__(self) -> str:
-        return _drawn(self.parts)
-
 
 class InboundChain(_StageChain, Inbound[Any, Any]):
     """Inbound stages joined with `|`: still inbound."""
@@ -250,11 +254,6 @@ class OutboundChain(_StageChain, Outbound[Any, Any]):
     """Outbound stages joined with `|`: still outbound."""
 
     _side = "outbound"
-
-
-def _drawn(parts: tuple[Any, ...]) -> str:
-    """The chain as it is written."""
-    return " | ".join(map(repr, parts))
 
 
 async def _run_through(stages: Sequence[Stage[Any, Any]], items: list[Any]) -> list[Any]:

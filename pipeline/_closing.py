@@ -28,7 +28,7 @@ async def close(driver: Driver, *, graceful: bool, seconds: float) -> None:
 
     Cancellation: everything is closed at once.
     """
-    driver.news.close()
+    driver.stop()
     errors: list[Exception] = []
     deadline = trio.current_time() + seconds
     whole = driver.engine.outbound_error is None

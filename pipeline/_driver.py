@@ -70,7 +70,6 @@ class Driver(Writing):
         self._parked_bytes = 0
         self._draining = False
         engine.on_news = self._interrupt
-        self.news.on_close = self._stop
         self.news.deadline = self._deadline
 
     def chain_changed(self) -> None:
@@ -286,8 +285,9 @@ class Driver(Writing):
         """What was ready, and all there was to do, may be so no more."""
         self.ready, self.loop, self._calm = _NOTHING_READY, None, False
 
-    def _stop(self) -> None:
-        """The pipeline is closed."""
+    def stop(self) -> None:
+        """The pipeline is closed: every task leaves what it waits for."""
+        self.news.close()
         self._disturb()
         self.wire.interrupt(closing=True)
 

@@ -23,7 +23,7 @@ class Newsroom:
     # fmt: off
     __slots__ = (
         "_followed", "_lot", "_read_scope", "_scopes", "_turn_scopes", "_turns", "awaited", "changes", "closed",
-        "deadline", "on_close", "turn_taken",
+        "deadline", "turn_taken",
     )
     # fmt: on
 
@@ -31,7 +31,6 @@ class Newsroom:
         self.closed = False
         self.changes = 0  # how often something changed
         self.deadline: Callable[[], float | None] = lambda: None  # what a waiting task must look after
-        self.on_close: Callable[[], None] = lambda: None
         self._lot: trio.lowlevel.ParkingLot | None = None  # most pipelines never need one
         self._scopes: list[trio.CancelScope] = []  # cancelled by close() only
         self._turn_scopes: list[trio.CancelScope] = []  # which follow the deadline ...
@@ -62,7 +61,6 @@ class Newsroom:
         for scope in (*self._scopes, *self._turn_scopes):
             scope.cancel()
         self.interrupt()
-        self.on_close()
 
     def check_open(self) -> None:
         """Raise if the pipeline was closed."""

@@ -332,7 +332,7 @@ class Wire:
         TypeError: `transport` is none of the kinds that trio has; the message names them.
     """
 
-    __slots__ = ("_resources", "can_interrupt", "counts", "reader", "takes_bytes", "writer")
+    __slots__ = ("can_interrupt", "counts", "reader", "takes_bytes", "writer")
 
     def __init__(self, transport: Transport) -> None:
         source, sink = transport if isinstance(transport, tuple) and len(transport) == 2 else (transport, transport)
@@ -345,7 +345,6 @@ class Wire:
         self.takes_bytes = self.writer.takes_bytes if self.writer else isinstance(self.reader, StreamReader)
         self.counts = self.writer is not None and self.writer.counts
         self.can_interrupt = isinstance(self.reader, SocketReader)
-        self._resources = tuple([end.resource for end in (self.writer, self.reader) if end is not None])
 
     @property
     def can_half_close(self) -> bool:
@@ -362,13 +361,16 @@ class Wire:
 
     async def enter(self) -> None:
         """Do the handshake that the transport itself has."""
-        for resource in self._resources[:1]:
+        for resource in self._resources()[:1]:
             if isinstance(resource, trio.SSLStream):
                 try:
                     await resource.do_handshake()
                 except trio.BrokenResourceError as error:
                     _say_why(error)
                     raise
+
+    def _resources(self) -> list[Any]:
+        return [end.resource for end in (self.writer, self.reader) if end is not None]
 
     async def aclose(self, *, graceful: bool, linger: bool) -> None:
         """Close both ends, whatever happens in the first.
@@ -380,7 +382,7 @@ class Wire:
         """
         handle = _second_handle(self.writer) if linger else None
         try:
-            first, *others = self._resources
+            first, *others = self._resources()
             try:
                 await _close(first, graceful=graceful)
             finally:
