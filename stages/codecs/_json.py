@@ -55,7 +55,8 @@ class JSONCodec(Duplex[JSONText, T, T, bytes]):
     @overload
     def __init__(self: JSONCodec[Any], type: object) -> None: ...
     def __init__(self, type: Any = None) -> None:  # noqa: A002 - the word users know it by
-        super().__init__(JSONDecoder(type), JSONEncoder(type))
+        given = () if type is None else (type,)
+        super().__init__(JSONDecoder(*given), JSONEncoder(*given))
 
 
 class JSONDecoder(Inbound[JSONText, Read]):
