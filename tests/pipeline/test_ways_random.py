@@ -20,7 +20,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply
+from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, pipeline_stats
 from stages import Logger, Meter
 from tests.pipeline.ways import long_ways_only
 
@@ -253,6 +253,69 @@ class Ahead(_Acts, Outbound[bytes, bytes]):
         return [b"<all>"]
 
 
+class Ticking(_Acts, Inbound[bytes, bytes]):
+    """Says something both ways, some time after the last item."""
+
+    deadline: Any = None
+
+    def process_sync(self, item: bytes, /) -> Any:
+        self.deadline = self.now() + 10
+        return self.act(item)
+
+    async def on_timer(self, now: float, /) -> Any:
+        self.deadline = None
+        return [self.mark + b"tick", Reply(self.mark + b"beat")]
+
+
+class Alive(_Acts, Inbound[bytes, bytes]):
+    """Says so again and again."""
+
+    deadline: Any = None
+
+    async def start(self) -> Any:
+        self.deadline = self.now() + 7
+        return ()
+
+    def process_sync(self, item: bytes, /) -> Any:
+        return self.act(item)
+
+    async def on_timer(self, now: float, /) -> Any:
+        self.deadline = now + 7
+        return [Reply(self.mark + b"alive")]
+
+
+class Late(_Acts, Outbound[bytes, bytes]):
+    """Says something both ways, some time after the last item was sent."""
+
+    deadline: Any = None
+
+    def process_sync(self, item: bytes, /) -> Any:
+        self.deadline = self.now() + 10
+        return self.act(item)
+
+    async def on_timer(self, now: float, /) -> Any:
+        self.deadline = None
+        return [self.mark + b"told", Reply(self.mark + b"tell")]
+
+
+class Slow(_Acts, Outbound[bytes, bytes]):
+    """Lets two items out, then none for some time."""
+
+    keeps_outbound_state = False
+    ready: Any = True
+    deadline: Any = None
+
+    def process_sync(self, item: bytes, /) -> Any:
+        self.count += 1
+        if self.count % 2 == 0:
+            self.ready, self.deadline = False, self.now() + 5
+        return [item]
+
+    async def on_timer(self, now: float, /) -> Any:
+        self.ready, self.deadline = True, None
+        return ()
+
+
 STATELESS = {"keeps_outbound_state": False}
 KINDS: list[Any] = [
     sync(Inbound),
@@ -270,6 +333,10 @@ KINDS: list[Any] = [
     asynchronous(Outbound, **STATELESS),
     Ahead,
     Ahead,
+    Ticking,
+    Alive,
+    Late,
+    Slow,
     lambda *_: Logger(),
     lambda *_: Meter(),
 ]
@@ -277,8 +344,9 @@ WORDS = [b"plain", b"plain", b"plain", b"plain", b"two", b"none", b"tuple", b"la
 WORDS += [b"scope", b"stop", b"close", b"open", b"open", b"bytearray", b"empty", b"p:p"]
 RARE = [b"boom", b"late", b"bye"]
 ACTS = ["receive"] * 4 + ["iterate", "batch"] * 2 + ["send"] * 5 + ["send_many", "flush"] * 2
+ACTS += ["jump"] * 3 + ["receive_some"] * 2 + ["send_all", "room", "replace", "stats", "plain_many"]
 ACTS += ["write"] * 6 + ["read"] * 3 + ["cancel"] * 3 + ["big"] * 2
-LAST = ["send_eof", "eof", "aclose", "reset", "insert", "remove"]
+LAST = ["send_eof", "eof", "aclose", "reset", "insert", "remove", "exchange"]
 
 
 class Run:
@@ -286,6 +354,7 @@ class Run:
 
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.clock = trio.testing.MockClock(rate=1.0)
         self.rare = 0.0
         self.log: list[Any] = []
         self.items: list[Any] = []
@@ -309,6 +378,7 @@ class Run:
         options: Any = {"merge_writes": self.merging, "max_reply_bytes": choose.choice([65536, 65536, 10])}
         self.shown.append(str(options))
         self.pipeline: Any = Pipeline(here, chain, close_seconds=0.3, **options)
+        self.stream = self.pipeline.as_stream()
         async with trio.open_nursery() as nursery:
             for number in range(choose.randint(4, 25)):
                 act = choose.choice(LAST if choose.random() < 0.04 else ACTS)
@@ -376,6 +446,11 @@ class Run:
             return  # how much of them is written before something happens is not said
         await self.pipeline.send_many([b"m%d:" % n + self.word(own) for n in range(own.randint(0, 5))])
 
+    async def plain_many(self, own: random.Random) -> None:
+        """Of which all or nothing is to be written."""
+        if not any(isinstance(each, _Waits) for each in self.stages):
+            await self.pipeline.send_many([b"M%d:plain" % n for n in range(own.randint(0, 5))])
+
     async def flush(self, _own: random.Random) -> None:
         await self.pipeline.flush()
 
@@ -393,6 +468,34 @@ class Run:
 
     async def remove(self, _own: random.Random) -> None:
         await self.pipeline.remove(Logger)
+
+    async def replace(self, _own: random.Random) -> None:
+        await self.pipeline.replace(Lines, Lines())
+
+    async def exchange(self, own: random.Random) -> None:
+        if self.stages:
+            number = own.randrange(len(self.stages))
+            new = own.choice(KINDS)(b"n.", 1)
+            await self.pipeline.replace(self.stages[number], new)
+            self.stages[number] = new
+
+    async def stats(self, own: random.Random) -> None:
+        repr(self.pipeline)
+        if own.random() < 0.3:
+            str(pipeline_stats(self.pipeline))
+
+    async def jump(self, own: random.Random) -> None:
+        self.clock.jump(own.choice([1, 4, 6, 11]))
+
+    async def receive_some(self, own: random.Random) -> None:
+        self.items.append(await self.stream.receive_some(own.choice([None, 1, 5])))
+
+    async def send_all(self, own: random.Random) -> None:
+        begun = self.pipeline._engine.to_write_bytes or len(self.scopes) > 1
+        await self.stream.send_all(b"a%d:" % own.randrange(100) + (b"begun" if begun else self.word(own)))
+
+    async def room(self, _own: random.Random) -> None:
+        await self.stream.wait_send_all_might_not_block()
 
     async def write(self, own: random.Random) -> None:
         data = b"".join(b"r%d:" % n + self.word(own) + b"\n" for n in range(own.randint(1, 5)))
@@ -447,7 +550,7 @@ def no_complaints() -> Iterator[None]:
 def outcome(seed: int) -> list[str]:
     run = Run(seed)
     with no_complaints():
-        trio.run(run.run)
+        trio.run(run.run, clock=run.clock)
     return [str(run.shown), *sorted(map(repr, run.log))]
 
 
