@@ -53,9 +53,9 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         max_header_bytes: the longest head of a message accepted: its first line and its headers.
 
     Raises:
-        h11.RemoteProtocolError: what the peer sent is no right HTTP, the head is too long, or the stream ended inside
-            a message. A server that has not begun to answer has sent the response that says so: 400, 431 or 501. The
-            stage stays failed.
+        h11.RemoteProtocolError: what the peer sent is no right HTTP, the head is too long, a server sent more than was
+            asked for, or the stream ended inside a message. A server that has not begun to answer has sent the response
+            that says so: 400, 431 or 501. The stage stays failed.
         h11.LocalProtocolError: the event cannot be sent now; nothing was written, and nothing can be sent any more. It
             is raised, too, when a server ends its direction inside a response.
         TypeError: what is sent is no event of h11; nothing was written, and others can be sent.
@@ -74,7 +74,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         check_size("HTTP1", "max_header_bytes", max_header_bytes, default=_DEFAULT_BYTES)
         self._h11 = h11 = _h11()
         self.peer_errors = (h11.RemoteProtocolError,)
-        self._role, self._max_header_bytes = role, max_header_bytes
+        self._is_client, self._max_header_bytes = role == "client", max_header_bytes
         # So many bytes without an end of the head are one too many already: the end has some, too.
         limit = max_header_bytes - 1
         self.connection = h11.Connection(h11.CLIENT if role == "client" else h11.SERVER, limit)
@@ -115,6 +115,11 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         """Give the next request once the one before is answered, or the end."""
         if self.connection.their_state is self._h11.MUST_CLOSE:
             return (END,)
+        if self._is_client and self._is_excess():
+            raise self._h11.RemoteProtocolError(
+                f"HTTP1: {len(self.connection._receive_buffer)} bytes came behind the response, which nobody has asked "
+                f"for: they would be taken for the next one"
+            )
         return self._parse() if self.has_more else ()
 
     def leftover(self) -> bytes:
@@ -124,6 +129,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         # h11 has no way to take it out, and it must not come twice.
         connection._receive_buffer = type(connection._receive_buffer)()
         self.paused = self.paused and connection.their_state is not self._h11.DONE
+        self._begin_next()
         self._look()
         return rest
 
@@ -216,7 +222,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
     def _refuse(self, status: int) -> None:
         """Tell the client what is wrong, where it is not told something else already."""
         h11, connection = self._h11, self.connection
-        if self._role == "server" and connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+        if not self._is_client and connection.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             headers = [("Connection", "close"), ("Content-Length", "0")]
             self._to_write = self.send_event(h11.Response(status_code=status, headers=headers))
             self._to_write = self.send_event(h11.EndOfMessage())
@@ -237,9 +243,9 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
             data: bytes = self.connection.send(event) or b""
         except Exception as error:
             self._look()
-            if isinstance(error, AttributeError):  # h11's own, for a request behind the server's error
+            if isinstance(error, AttributeError):  # h11's own, where a request cannot be next for the server's part
                 raise self._h11.LocalProtocolError(
-                    "HTTP1: what the server sent was wrong, so nothing more can be asked on this connection"
+                    "HTTP1: the server has answered without being asked, or wrongly; ask on another connection"
                 ) from error
             raise
         if kind in self._with_end:
@@ -254,7 +260,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
 
     def send_eof(self) -> None:
         """End in good order: not inside a response."""
-        if self._role == "server" and self.connection.our_state is self._h11.SEND_BODY:
+        if not self._is_client and self.connection.our_state is self._h11.SEND_BODY:
             raise self._h11.LocalProtocolError(
                 "HTTP1: the server's direction ended inside a response; send h11.EndOfMessage() behind the last Data"
             )
@@ -265,18 +271,26 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         """Note what h11's states mean for the stage; nothing but the calls made here changes them."""
         h11, ours, theirs = self._h11, self.connection.our_state, self.connection.their_state
         # A client may send when the response to what it sent has come.
-        self.ready = self._role == "server" or not (ours is h11.DONE or ours is h11.MIGHT_SWITCH_PROTOCOL)
+        self.ready = not self._is_client or not (ours is h11.DONE or ours is h11.MIGHT_SWITCH_PROTOCOL)
         self.sending_ended = ours is h11.MUST_CLOSE or ours is h11.CLOSED
         # The next request was received and is next, or there will be none.
-        self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
+        self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing) or self._is_excess()
 
     def _begin_next(self) -> bool:
         """When both messages are over, the connection is free again; whether it is."""
         connection, done = self.connection, self._h11.DONE
         if connection.our_state is done and connection.their_state is done:
+            if self._is_client and connection._receive_buffer:
+                return False  # that cannot be an answer to what is asked next
             connection.start_next_cycle()
             return True
         return False
+
+    def _is_excess(self) -> bool:
+        """Whether the server has sent more than this client has asked for."""
+        connection, done = self.connection, self._h11.DONE
+        both_done = connection.our_state is done and connection.their_state is done
+        return both_done and bool(connection._receive_buffer)
 
 
 def _h11() -> Any:

@@ -6,6 +6,7 @@ import itertools
 import random
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any, Literal
 
 import h11
@@ -378,6 +379,7 @@ def test_what_was_given_back_can_be_fed_again() -> None:
 # ---- what is wrong
 
 
+UNASKED = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 SMUGGLED = (
     b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\nTransfer-Encoding: chunked\r\n\r\n"
     b"0\r\n\r\nGET /admin HTTP/1.1\r\nHost: a\r\nX: "
@@ -442,13 +444,37 @@ def test_a_client_answers_no_error() -> None:
     assert [] == harness.replies
 
 
-def test_behind_a_wrong_response_no_other_request_can_be_sent() -> None:
+@pytest.mark.parametrize("wire", [b"GARBAGE\r\n\r\n", UNASKED])
+def test_behind_a_wrong_response_no_request_can_be_sent(wire: bytes) -> None:
+    """One that came before anything was asked, such as 408, is shown."""
     harness = Harness(HTTP1("client"))
-    harness.send(request(), END_OF_MESSAGE)
-    with pytest.raises(h11.RemoteProtocolError):
-        harness.receive(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
-    with pytest.raises(h11.LocalProtocolError, match="what the server sent was wrong, so nothing more can be asked"):
+    with suppress(h11.RemoteProtocolError):
+        harness.receive(wire)
+    with pytest.raises(h11.LocalProtocolError, match="without being asked, or wrongly; ask on another connection"):
         harness.send(request())
+
+
+@pytest.mark.parametrize("at", [0, 5, len(UNASKED) - 1])
+async def test_what_comes_behind_a_response_is_never_taken_for_the_next_one(at: int) -> None:
+    """Not by who sends the next request at once, and not by who receives on."""
+    for receives_on in (False, True):
+        left, right = trio.testing.memory_stream_pair()
+        async with right, Pipeline[Any, Any](left, HTTP1("client")) as asking:
+            await asking.send_many([request(), END_OF_MESSAGE])
+            await right.send_all(UNASKED + UNASKED[: at + 1])
+            assert [200, "EndOfMessage"] == [(await asking.receive()).status_code, told([await asking.receive()])[0]]
+            with pytest.raises(h11.RemoteProtocolError, match=f"{at + 1} bytes came behind the response, which nobody"):
+                await (asking.receive() if receives_on else asking.send(request()))
+
+
+def test_what_came_behind_a_response_can_be_given_back() -> None:
+    stage = HTTP1("client")
+    list(stage.outbound.process_sync(request()))
+    list(stage.outbound.process_sync(END_OF_MESSAGE))
+    assert ["Response", "EndOfMessage"] == [type(each).__name__ for each in stage.inbound.process_sync(UNASKED + b"x")]
+    assert not stage.ready
+    assert [b"x"] == stage.inbound.unread(())
+    assert stage.ready
 
 
 async def test_a_client_that_waits_to_send_learns_that_the_response_is_wrong() -> None:
