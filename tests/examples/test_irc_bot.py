@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import runpy
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from tests.code_blocks import ROOT
 from tests.examples.programs import SECONDS, Client, run
-from tests.examples.test_starttls import scripted
+from tests.examples.mail_servers import scripted
 from tests.ports import free_port
 from tests.stages.protocols.ircd import needs_ngircd, ngircd
 
@@ -89,6 +91,32 @@ def test_it_registers_joins_greets_and_does_what_it_is_told(tmp_path: Path) -> N
 def test_a_server_that_refuses(answers: list[bytes], says: str) -> None:
     with scripted(*answers) as port:
         done = run(PROGRAM, "127.0.0.1", "--port", str(port))
+    assert 1 == done.returncode
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("said", "says"),
+    [
+        (b":mx NOTICE * :hello\r\n", "PipelineError: the server ended the connection\n"),
+        (b":mx NOT", "IncompleteFrameError: LineFramer: the stream ended 7 bytes into a line"),
+    ],
+)
+def test_a_server_that_leaves(said: bytes, says: str) -> None:
+    def leave() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.sendall(said)
+            connection.shutdown(socket.SHUT_WR)
+            while connection.recv(65536):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=leave)
+        thread.start()
+        done = run(PROGRAM, "127.0.0.1", "--port", str(listener.getsockname()[1]))
+        thread.join(SECONDS)
     assert 1 == done.returncode
     assert says in done.stderr
     assert "Traceback" not in done.stderr

@@ -13,7 +13,7 @@ from pipeline._wiring import Gate, connect, take_seat
 from tests.pipeline.engines import Handshake, In, Out, Polls, Traced
 
 
-def slots(chain: Any) -> tuple[list[Slot], list[Slot]]:
+def slots(chain: Any) -> tuple[tuple[Slot, ...], tuple[Slot, ...]]:
     return connect([take_seat(place) for place in places_of(chain)])
 
 
