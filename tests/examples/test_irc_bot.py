@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.code_blocks import ROOT
-from tests.examples.programs import SECONDS, Client, run
 from tests.examples.mail_servers import scripted
+from tests.examples.programs import SECONDS, Client, run
 from tests.ports import free_port
 from tests.stages.protocols.ircd import needs_ngircd, ngircd
 
