@@ -26,6 +26,7 @@ WITH_PAGE = [
     "http1.py",
     "http2.py",
     "websocket.py",
+    "fastcgi.py",
 ]
 """Those whose tables docs/ shows, in this order; each takes `--write`."""
 

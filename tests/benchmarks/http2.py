@@ -1,23 +1,17 @@
-"""What `HTTP2` costs beside bare h2 in a loop written by hand, on trio: requests per second, and CPU per request.
+"""What `HTTP2` costs beside bare h2 in a loop written by hand, on trio.
 
-    python tests/benchmarks/http2.py            print it, half a minute
+    python tests/benchmarks/http2.py            print it, a minute
     python tests/benchmarks/http2.py --write    put it into docs/stages/HTTP2.md
 
-Each server is a process of its own; eight connections ask it in turn, each for 1 KiB, one request at a time or ten at
-once. Best of some rounds, taken in turns, so that what else the machine does meets both.
+The answer is 1 KiB; each connection has one request open, or ten. How it is measured stands in `beside.py`.
 """
 
 from __future__ import annotations
 
 import socket
-import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it is to find the clone's packages
 
@@ -27,13 +21,9 @@ import h2.events
 import h2.exceptions
 import trio
 
-from pipeline import Pipeline, serve_tcp
+from pipeline import Pipeline
 from stages import HTTP2, HTTP2Item, SendData, SendHeaders
-from tests.benchmarks.http1 import cpu_seconds
-from tests.benchmarks.page import ROOT, run
-
-PAGE = ROOT / "docs/stages/HTTP2.md"
-HEAD = "| | requests per second |"
+from tests.benchmarks.beside import Beside, read
 
 BODY = b"x" * 1024
 HEADERS = [(":status", "200"), ("content-type", "text/plain"), ("content-length", str(len(BODY)))]
@@ -45,8 +35,6 @@ REQUEST = [
     ("user-agent", "benchmark"),
     ("accept", "*/*"),
 ]
-CONNECTIONS = 8
-KINDS = ("by hand", "HTTP2")
 AT_ONCE = {1: "one at a time", 10: "ten at once"}
 
 
@@ -83,22 +71,11 @@ async def with_stage(pipeline: Pipeline[h2.events.Event, HTTP2Item]) -> None:
             await pipeline.send_many([SendHeaders(stream_id, HEADERS), SendData(stream_id, BODY, end_stream=True)])
 
 
-async def serve(kind: str) -> None:
-    async with trio.open_nursery() as nursery:
-        if kind == "by hand":
-            (listener,) = await nursery.start(partial(trio.serve_tcp, host="127.0.0.1"), by_hand, 0)
-        else:
-            serving: Any = partial(serve_tcp, host="127.0.0.1")
-            (listener,) = await nursery.start(serving, with_stage, 0, partial(HTTP2, "server"))
-        print(listener.socket.getsockname()[1], flush=True)
-
-
-class Client:
+class WithStreams:
     """One connection, whose requests cost this process little: each is the same few bytes but for the stream."""
 
-    def __init__(self, port: int) -> None:
-        self.end = socket.create_connection(("127.0.0.1", port))
-        self.end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(self, end: socket.socket) -> None:
+        self.end = end
         connection = h2.connection.H2Connection()
         connection.initiate_connection()
         connection.increment_flow_control_window((1 << 31) - 1 - 65535)
@@ -132,73 +109,12 @@ class Client:
         self.end.sendall(b"".join(requests))
 
     def read(self, times: int) -> None:
-        left = self.size * times
-        while left > 0:
-            data = self.end.recv(65536)
-            if not data:
-                raise ConnectionError("the server closed the connection")
-            left -= len(data)
+        read(self.end, self.size * times)
 
 
-@contextmanager
-def server(kind: str) -> Iterator[tuple[subprocess.Popen[str], list[Client]]]:
-    process = subprocess.Popen([sys.executable, __file__, kind], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        port = int(process.stdout.readline())
-        clients = [Client(port) for _ in range(CONNECTIONS)]
-        yield process, clients
-        for client in clients:
-            client.end.close()
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def ask(clients: list[Client], requests: int, at_once: int) -> None:
-    """Let all connections ask, then read all their answers, until there were so many requests."""
-    for _ in range(requests // (len(clients) * at_once)):
-        for client in clients:
-            client.ask(at_once)
-        for client in clients:
-            client.read(at_once)
-
-
-def measure(at_once: int, requests: int = 1600, rounds: int = 25) -> dict[str, tuple[float, float]]:
-    """For each server, requests per second and microseconds of CPU per request: the best round of each."""
-    found: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
-    with ExitStack() as stack:
-        servers = {kind: stack.enter_context(server(kind)) for kind in found}
-        for _, clients in servers.values():
-            ask(clients, requests // 10, at_once)
-        for _ in range(rounds):
-            for kind, (process, clients) in servers.items():
-                cpu, start = cpu_seconds(process), time.perf_counter()
-                ask(clients, requests, at_once)
-                seconds = time.perf_counter() - start
-                found[kind].append((requests / seconds, (cpu_seconds(process) - cpu) / requests * 1e6))
-    return {kind: (max(each[0] for each in row), min(each[1] for each in row)) for kind, row in found.items()}
-
-
-def table(found: dict[int, dict[str, tuple[float, float]]]) -> str:
-    """The figures in Markdown."""
-    rows = [f"{HEAD} CPU per request |", "|---|---:|---:|"]
-    for at_once, figures in found.items():
-        rows += [
-            f"| {kind}, {AT_ONCE[at_once]} | {speed:,.0f} | {cpu:.0f} µs |" for kind, (speed, cpu) in figures.items()
-        ]
-    return "\n".join(rows)
-
-
-def main(arguments: list[str] | None = None, **sizes: int) -> None:
-    def measured() -> str:
-        return table({at_once: measure(at_once, **sizes) for at_once in AT_ONCE})
-
-    run("What HTTP2 costs beside bare h2.", HEAD, measured, arguments, page=PAGE)
-
+BESIDE = Beside(
+    "HTTP2", "h2", Path(__file__), by_hand, with_stage, partial(HTTP2, "server"), WithStreams, at_once=AT_ONCE
+)
 
 if __name__ == "__main__":
-    if sys.argv[1:] and sys.argv[1] in KINDS:  # it is one of the servers
-        trio.run(serve, sys.argv[1])
-    else:
-        main()
+    BESIDE.script_main()

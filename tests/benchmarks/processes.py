@@ -35,6 +35,10 @@ class Process:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, True)
         return connection
 
+    def cpu_seconds(self) -> float:
+        """User and system time of its one thread so far, to the nanosecond; Linux only."""
+        return int(Path(f"/proc/{self.pid}/schedstat").read_text("utf-8").split()[0]) / 1e9
+
     def report(self) -> Any:
         """What it prints next, an object of JSON."""
         return json.loads(self._output.readline())

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from tests.benchmarks.http1 import BODY, HEAD, KINDS, PAGE, REQUEST, answer, main, server
-from tests.benchmarks.page import labels
+from tests.benchmarks.beside import SameAnswers
+from tests.benchmarks.http1 import BESIDE, BODY
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n"
 
 
 @pytest.mark.full
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BESIDE.kinds)
 def test_each_server_answers_all_requests_of_a_connection(kind: str) -> None:
-    with server(kind) as (_, ends):
-        for end in ends[:2] * 2:
-            end.sendall(REQUEST)
-            assert answer(end).startswith(
-                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1024\r\n\r\n"
-            )
-    assert 1024 == len(BODY)
+    with BESIDE.server(kind) as (_, clients):
+        for client in clients[:2]:
+            assert isinstance(client, SameAnswers)
+            assert HEAD + BODY == client.answer
+            for _ in range(2):
+                client.ask(1)
+                client.read(1)
 
 
 @pytest.mark.full
 def test_cost_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    main([], requests=800, rounds=1)
-    assert all(f"| {kind} | " in capsys.readouterr().out for kind in KINDS[:1])
+    BESIDE.main([], requests=800, rounds=1)
+    printed = capsys.readouterr().out
+    assert all(f"\n| {label} | " in printed for label in BESIDE.labels())
 
 
 def test_the_page_has_a_line_for_each() -> None:
     """`python tests/benchmarks/http1.py --write` measures anew; nobody compares the numbers."""
-    assert list(KINDS) == labels(PAGE, HEAD)
+    assert BESIDE.labels() == BESIDE.labels_of_page()
