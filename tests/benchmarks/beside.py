@@ -1,8 +1,8 @@
 """A protocol's stage beside its bare library in a loop written by hand, on trio: what each of the two servers costs.
 
 Each server is a process of its own; eight connections ask it in turn, all before any answer is read. CPU time is that
-of the server, to the nanosecond (Linux only). Best of some rounds, taken in turns, so that what else the machine does
-meets both.
+of the server, to the nanosecond (Linux only). Best of many short rounds, taken in turns, so
+that what else the machine does meets both, and neither in its best round.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Beside:
             ends = [stack.enter_context(process.connect()) for _ in range(CONNECTIONS)]
             yield process, [self.connect(end) for end in ends]
 
-    def measure(self, at_once: int = 1, *, requests: int = 1600, rounds: int = 25) -> dict[str, Cost]:
+    def measure(self, at_once: int = 1, *, requests: int = 400, rounds: int = 100) -> dict[str, Cost]:
         """What each server costs: the best of its rounds."""
         found: dict[str, list[Cost]] = {kind: [] for kind in self.kinds}
         with ExitStack() as stack:
