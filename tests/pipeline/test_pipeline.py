@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import gc
+import tracemalloc
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import trio.testing
 
 from pipeline import END, Inbound, Pipeline, Reply, StageInUseError
 from pipeline.testing import check_cancellation, check_channel
+from stages import JSONCodec, LineFramer
 from tests.pipeline import wires
 from tests.pipeline.parts import Answers, Lines, Waits, WaitsOut, tcp_pair
 
@@ -34,6 +37,26 @@ async def test_what_is_no_transport_is_refused() -> None:
     """The message names trio's kinds."""
     with pytest.raises(TypeError, match="is no transport: give a trio stream"):
         Pipeline(object(), Lines())  # type: ignore[arg-type]
+
+
+@pytest.mark.real_time
+async def test_it_takes_little_memory() -> None:
+    """It is most of what an idle connection takes (docs/cost.md); if this fails, some class may have no slots."""
+    sizes = []
+    async with AsyncExitStack() as stack:
+        pairs = [await stack.enter_async_context(tcp_pair()) for _ in range(30)]
+        tracemalloc.start()
+        stack.callback(tracemalloc.stop)
+        for some in (pairs[:10], pairs[10:]):
+            for near, far in some:
+                pipeline = await stack.enter_async_context(Pipeline(near, LineFramer() | JSONCodec()))
+                await far.send_all(b"1\n")
+                await pipeline.send(await pipeline.receive())
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+        for _, far in pairs:
+            await far.aclose()
+    assert (sizes[1] - sizes[0]) / 20 < 9700
 
 
 @pytest.mark.real_time
