@@ -59,6 +59,7 @@ class DBus(SansIO["Message", "Message"]):
         CorruptFrameError: what came is no message; inbound stays failed.
         IncompleteFrameError: the bus ended the connection inside a message.
         TypeError: what is sent is no `Message`; nothing was written.
+        ValueError: what is sent could not be read by any bus, such as text with a NUL in it; likewise.
         ImportError: jeepney is not there.
 
     Attributes:
@@ -205,10 +206,23 @@ class DBus(SansIO["Message", "Message"]):
                 f"'Method', 's', ('text',)), or what jeepney.message_bus gives"
             )
         self.number(event)
-        data = event.serialise()
+        data = self._written(event)
         if len(data) > self._max_bytes:
             raise self._too_long("a message", len(data), "Nothing was written. Raise max_bytes, if the bus takes it")
         self._to_write += data
+
+    def _written(self, message: Message) -> bytes:
+        """A message's bytes, looked at as those that come: a bus hangs up on who sends wrong ones."""
+        fields: Any = message.header.fields
+        signature = fields.get(self._jeepney.HeaderFields.signature, "")
+        try:
+            if message.body and not signature:
+                raise ValueError("there is a body, and no signature that says what it is")
+            data: bytes = message.serialise()
+            check_body(data, check_header(data), signature)
+        except Exception as error:
+            raise ValueError(f"DBus: the message is none, and nothing was written: {error}") from error
+        return data
 
     def data_to_send(self) -> bytes:
         """Take what is to be written."""

@@ -122,6 +122,8 @@ class _Walk:
         end = self._inside(at + width + size + 1)
         if self._data[end - 1]:
             raise ValueError("a string does not end in NUL")
+        if self._data.find(0, at + width, end - 1) >= 0:
+            raise ValueError("a string has a NUL in it")
         return end
 
     def _length(self, at: int) -> int:

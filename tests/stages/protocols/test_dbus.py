@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import struct
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -201,11 +200,27 @@ def test_what_is_no_message_is_not_sent() -> None:
     harness = entered(max_bytes=200)
     with pytest.raises(TypeError, match=r"DBus sends messages of jeepney, not str: jeepney.new_method_call\("):
         harness.send("Hello")
-    with pytest.raises(struct.error):
-        harness.send(new_method_call(THERE, "Do", "y", (1000,)))
     with pytest.raises(FrameTooLongError, match=r"of \d+ bytes is over the limit, max_bytes=200\. Nothing was"):
         harness.send(new_method_call(THERE, "Do", "s", ("x" * 200,)))
     assert [] == harness.sent
+
+
+@pytest.mark.parametrize(
+    ("signature", "values", "says"),
+    [
+        ("s", ("ada\0eve",), "a string has a NUL in it"),
+        ("a()", ([()],), r"the signature 'a\(\)' has a struct of nothing"),
+        ("y", (300,), "ubyte format requires 0 <= number <= 255"),
+        ("s", (5,), "Expected str, not 5"),
+        (None, ("text",), "there is a body, and no signature that says what it is"),
+    ],
+)
+def test_what_a_bus_would_hang_up_for_is_not_sent(signature: str | None, values: tuple[Any, ...], says: str) -> None:
+    """One user's text is not to cost the connection."""
+    harness = Harness(DBus(authenticate=False))
+    with pytest.raises(ValueError, match=f"DBus: the message is none, and nothing was written: {says}"):
+        harness.send(new_method_call(THERE, "Say", signature, values))
+    assert harness.send(new_method_call(THERE, "Say", "s", ("hello",)))
 
 
 def test_messages_of_unknown_types_are_passed_over() -> None:

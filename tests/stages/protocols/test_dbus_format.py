@@ -64,6 +64,7 @@ def body(signature: str, data: bytes) -> bytes:
         (body("v", b"\x03a()\x00" + bytes(20)), r"the signature 'a\(\)' has a struct of nothing"),
         (body("s", b"\xff\xff\x00\x00x"), "a value ends 65535 bytes behind the end"),
         (body("s", b"\x01\x00\x00\x00xy"), "a string does not end in NUL"),
+        (body("s", b"\x03\x00\x00\x00x\x00y\x00"), "a string has a NUL in it"),
         (body("s", b"\x02\x00\x00\x00\xff\xfe\x00"), "can't decode byte 0xff"),
         (body("y", b"12"), "the body has 2 bytes, its signature 'y' takes 1"),
         (body("u", b"12"), "a value ends 2 bytes behind the end"),
