@@ -14,21 +14,36 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs/cost.md"
 
 
-def machine() -> str:
-    """Where and when it was measured."""
+def machine(*libraries: str) -> str:
+    """Where and when it was measured, and with which libraries of others."""
     cpuinfo = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*: (.*)", cpuinfo.read_text()) if cpuinfo.exists() else None
     processor = found[1] if found else platform.processor()
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    return f"{datetime.now(UTC):%Y-%m-%d}, {python}, {platform.system()}, {os.cpu_count()} × {processor}."
+    measured = [
+        f"{datetime.now(UTC):%Y-%m-%d}",
+        python,
+        *libraries,
+        platform.system(),
+        f"{os.cpu_count()} × {processor}",
+    ]
+    return f"{', '.join(measured)}."
 
 
-def run(about: str, head: str, table: Callable[[], str], arguments: list[str] | None, *, page: Path = PAGE) -> None:
+def run(
+    about: str,
+    head: str,
+    table: Callable[[], str],
+    arguments: list[str] | None,
+    *,
+    page: Path = PAGE,
+    libraries: tuple[str, ...] = (),
+) -> None:
     """Print a table, the machine below it; `--write` puts it where the page has the one that begins with `head`."""
     parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--write", action="store_true", help=f"put the table into {page.relative_to(ROOT)}")
     write: bool = parser.parse_args(arguments).write
-    text = f"{table()}\n\n{machine()}"
+    text = f"{table()}\n\n{machine(*libraries)}"
     print(text, flush=True)
     if write:
         put_into(page, head, text)

@@ -51,3 +51,4 @@ def test_it_is_printed_and_written_where_it_is_asked_for(page: Path, capsys: pyt
 
 def test_the_machine_is_told_with_the_day() -> None:
     assert re.fullmatch(r"\d{4}-\d\d-\d\d, \w+ 3\.\d+\.\d+\S*, \w+, \d+ × .*\.", machine())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d, \w+ 3\.\d+\.\d+\S*, OpenSSL 3, \w+, \d+ × .*\.", machine("OpenSSL 3"))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 import trio
 
 from pipeline import Pipeline
 from stages import TLS
-from tests.benchmarks.tls import PAGE, SYSTEMS, Ends, main, put_into
+from tests.benchmarks.page import labels
+from tests.benchmarks.tls import HEAD, PAGE, SYSTEMS, Ends, main
 
 ROW = re.compile(r"^\| (`.*?) \| \d+ \| \d+ \| \d+ \|$", re.MULTILINE)
 
@@ -33,14 +33,6 @@ def test_it_prints_a_line_for_each(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(SYSTEMS) == ROW.findall(capsys.readouterr().out)
 
 
-def test_it_writes_the_table_into_the_page(tmp_path: Path) -> None:
-    page = tmp_path / "TLS.md"
-    page.write_text(PAGE.read_text("utf-8"), "utf-8")
-    put_into(page, "| | MB per s | new |\n\n2026-01-01, a machine.")
-    assert "| | MB per s | new |\n\n2026-01-01, a machine.\n\n```{eval-rst}" in page.read_text("utf-8")
-    assert [] == ROW.findall(page.read_text("utf-8"))
-
-
 def test_the_page_has_a_line_for_each() -> None:
     """`python tests/benchmarks/tls.py --write` measures anew; nobody compares the numbers."""
-    assert list(SYSTEMS) == ROW.findall(PAGE.read_text("utf-8"))
+    assert list(SYSTEMS) == labels(PAGE, HEAD)

@@ -10,29 +10,25 @@ Nothing here asserts a time.
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
-import re
 import ssl
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeAlias
 
+sys.path.insert(0, str(Path(__file__).parents[2]))  # run as a script, it is to find the clone's packages
+
 import trio
 import trustme
 
-ROOT = Path(__file__).parent.parent.parent
-sys.path[:0] = [str(ROOT)]
-
-from pipeline import Pipeline  # noqa: E402
-from stages import TLS, LineFramer  # noqa: E402
+from pipeline import Pipeline
+from stages import TLS, LineFramer
+from tests.benchmarks.page import ROOT, run
 
 PAGE = ROOT / "docs/stages/TLS.md"
+HEAD = "| | MB per s |"
 ROUNDS = 7
 PIECE = 65536
 
@@ -179,28 +175,19 @@ async def measure(rounds: int, size: int) -> dict[str, list[float]]:
 
 
 def table(best: dict[str, list[float]]) -> str:
-    lines = ["| | MB per s | round trips per s | handshakes per s |", "|---|---:|---:|---:|"]
-    lines += [f"| {name} | {rates[0]:.0f} | {rates[1]:.0f} | {rates[2]:.0f} |" for name, rates in best.items()]
-    today = datetime.now(UTC).date()
-    where = f"{today}, {platform.python_implementation()} {platform.python_version()}, {ssl.OPENSSL_VERSION}"
-    where += f", {os.cpu_count()} processors"
-    return "\n".join([*lines, "", f"{where}."])
-
-
-def put_into(page: Path, text: str) -> None:
-    """Replace the table of the page, and the line that says where and when."""
-    old = re.compile(r"^\| \| MB per s .*?^\d{4}-\d\d-\d\d, [^\n]*\.$", re.MULTILINE | re.DOTALL)
-    page.write_text(old.sub(lambda _: text, page.read_text("utf-8")), "utf-8")
+    """The figures in Markdown."""
+    rows = [f"{HEAD} round trips per s | handshakes per s |", "|---|---:|---:|---:|"]
+    return "\n".join(
+        [*rows, *(f"| {name} | {' | '.join(f'{rate:.0f}' for rate in rates)} |" for name, rates in best.items())]
+    )
 
 
 def main(arguments: list[str] | None = None, *, rounds: int = ROUNDS, size: int = 16) -> None:
-    parser = argparse.ArgumentParser(description="What TLS costs next to trio.SSLStream.")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.relative_to(ROOT)}")
-    write = parser.parse_args(arguments).write
-    text = table(trio.run(measure, rounds, size))
-    print(text)
-    if write:
-        put_into(PAGE, text)
+    def measured() -> str:
+        return table(trio.run(measure, rounds, size))
+
+    about = "What TLS costs next to trio.SSLStream."
+    run(about, HEAD, measured, arguments, page=PAGE, libraries=(ssl.OPENSSL_VERSION,))
 
 
 if __name__ == "__main__":
