@@ -48,8 +48,11 @@ async def open_attended(pipeline: Pipeline[R, S], max_items: int = 16) -> AsyncI
     if operator.index(max_items) < 1:
         raise ValueError(f"max_items is {max_items}; it must be 1 or more")
     attended = Attended(pipeline, max_items)
-    async with beside(attended._attend, leave=attended._leave):
-        yield attended
+    try:
+        async with beside(attended._attend, leave=attended._leave):
+            yield attended
+    finally:
+        pipeline._driver.park_again(attended._rest)
 
 
 class Attended(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
@@ -58,6 +61,7 @@ class Attended(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
     def __init__(self, pipeline: Pipeline[Received, Sent], max_items: int) -> None:
         self._pipeline = pipeline
         self._inbox: Inbox[Received] = Inbox(max_items, left=LEFT)
+        self._rest: list[Received] = []  # what nobody took until the block was left
 
     async def receive(self) -> Received:
         """Return the next item; `async for` does so, too.
@@ -84,6 +88,9 @@ class Attended(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
         driver, inbox = self._pipeline._driver, self._inbox
         try:
             async for item in self._pipeline:
+                if inbox.closed:  # it was on its way when the block was left
+                    self._rest.append(item)
+                    return
                 inbox.put(item)
                 await driver.wait_aside(inbox.room, lambda: not inbox.is_full)
         except Exception as error:
@@ -92,4 +99,4 @@ class Attended(trio.abc.ReceiveChannel[Received], trio.abc.SendChannel[Sent]):
             inbox.end(None)
 
     def _leave(self) -> None:
-        self._pipeline._driver.park_again(self._inbox.close())
+        self._rest += self._inbox.close()

@@ -307,3 +307,16 @@ async def test_a_handler_that_works_answers_in_time_over_a_socket() -> None:
                 await client.send_many([b"work", b"ping", b"ping"])
                 assert [b"pong", b"pong"] == [await client.receive() for _ in range(2)]
                 nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("max_items", [1, 16])
+async def test_what_is_on_its_way_when_the_block_is_left_is_not_lost(max_items: int) -> None:
+    """The task beside the block has read it, but did not run since."""
+    near, far = trio.testing.memory_stream_pair()
+    async with Pipeline(near, LineFramer()) as pipeline:
+        async with open_attended(pipeline, max_items):
+            await far.send_all(b"a\n")
+            await trio.testing.wait_all_tasks_blocked()
+            await far.send_all(b"b\nc\nd\n")
+        with trio.fail_after(1):
+            assert [b"a", b"b", b"c", b"d"] == [await pipeline.receive() for _ in range(4)]
