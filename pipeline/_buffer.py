@@ -53,7 +53,8 @@ class WriteBuffer:
         self._entries: Row[_Entry] = ()
         self.loose: list[bytes] = []
 
-    def _gather(self) -> None:
+    def gather(self) -> None:
+        """Join what is loose."""
         if self.loose:
             data = b"".join(self.loose)
             self.loose.clear()
@@ -61,7 +62,7 @@ class WriteBuffer:
 
     def add(self, item: Any, of: Of) -> int:
         """Put an item behind the others; return what it counts."""
-        self._gather()
+        self.gather()
         size = len(item) if self._byte_wire else max(1, size_of(item))
         self._entries = behind(self._entries, _Entry(item, of, size))
         self.size += size
@@ -72,7 +73,7 @@ class WriteBuffer:
         """What is to be written: bytes on a byte wire, else a list of items."""
         if self.loose and not self._entries:
             return b"".join(self.loose)
-        self._gather()
+        self.gather()
         items = [entry.item for entry in self._entries]
         if not self._byte_wire:
             return items
@@ -90,7 +91,7 @@ class WriteBuffer:
         if count == self.size and not self._entries:
             self.clear()
             return 0
-        self._gather()
+        self.gather()
         before = self.reply_size
         while count > 0:
             entry = self._entries[0]
@@ -119,7 +120,7 @@ class WriteBuffer:
         Returns:
             How many replies were forgotten.
         """
-        self._gather()
+        self.gather()
         entries = list(self._entries)
         first = next((at for at, entry in enumerate(entries) if entry.of is Of.PRESENT_SEND), len(entries))
         kept = entries[:first] if and_rest else [entry for entry in entries if entry.of is not Of.PRESENT_SEND]

@@ -21,11 +21,12 @@ from typing import Any, Final, NoReturn
 
 from ._call import Waiting, begin_process, call, cut, fail, raise_failure, returned
 from ._errors import PipelineError
-from ._fused import FULL, Fused
+from ._fused import Fused
 from ._row import behind, rest
 from ._slot import Slot
 from ._stage import END, Reply, results_of
 from ._stock import Stock
+from ._written import FULL
 
 __all__ = ["BLOCKED", "NEED_INPUT", "WOULD_WAIT", "Flow", "Mark", "NeedInput", "Waiting"]
 

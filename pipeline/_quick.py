@@ -7,19 +7,43 @@ and it gives up at the first thing out of the ordinary, leaving the rest to them
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from ._core import WRITE_BYTES, Engine
-from ._flow import Mark
-from ._fused import NONE_CAME, Direct, Left
 from ._slot import Slot
+from ._written import ALL, MANY, MERGED, NONE_CAME, NOT_NOW, ONE, PAUSE, SHUT, YIELD_AFTER, Shape, Written, functions_of
 
-ALL: Final = Mark.NOTHING
-"""Nothing is left of the items."""
-PAUSE: Final = Mark.BLOCKED
-"""There is enough to write, or it is time for a checkpoint."""
-YIELD_AFTER: Final = 1000
-"""So many items pass without a checkpoint: of what one read became (or as many KiB of them), or merged."""
+
+class News(Protocol):
+    """How often something else happened: see `Newsroom.changes`."""
+
+    changes: int
+
+
+class State(Protocol):
+    """What a lane is open or shut by.
+
+    Attributes:
+        lane: the `changes` of the news since when a send may go the short way, or SHUT.
+        reading: whether somebody waits for the transport; then nothing may wait to be merged.
+    """
+
+    lane: int
+    reading: bool
+
+
+class Left(NamedTuple):
+    """Where the short way leaves the rest to the flow.
+
+    Attributes:
+        at: which of the stages; -1: before the first.
+        item: with which item.
+        result: what it gave; before the first stage, what is no item.
+    """
+
+    at: int
+    item: Any
+    result: Any
 
 
 class QuickSend:
@@ -33,37 +57,68 @@ class QuickSend:
         out: the call that does it, while `engine.outbound_idle`. What it returns is what the item becomes on the wire,
             if that is one `bytes` and not empty, or NONE_CAME; nothing is under way then. All else is for `settle`,
             what it raises for `fail`.
-        of_many: the same, but `wake` is to be called behind the last of them.
         keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
-    __slots__ = ("_direct", "_engine", "_hurry", "_slots", "_waking", "keeps_state", "of_many", "out")
+    __slots__ = ("_engine", "_gates", "_hurry", "_needs", "_slots", "_wakes", "_ways", "keeps_state", "out")
 
     def __init__(self, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> None:
         self._engine, self._slots = engine, engine.outbound_slots
         self._hurry = hurry if engine.timed else None
-        self._direct = Direct(self._slots)
-        self._waking = tuple([slot for slot in self._slots if slot.wakes])
-        self.of_many = self._direct.out
-        self.out: Callable[[Any], Any] = self._out_and_wake if self._waking or self._hurry else self.of_many
+        self._gates = tuple([half for slot in self._slots for half in slot.gates])
+        self._needs = (Left, *functions_of(self._slots), *self._gates)
+        self._ways: dict[Shape, Written] = {}
+        self._wakes = engine.timed or any(slot.wakes for slot in self._slots)
+        self.out: Callable[[Any], Any] = self._then_wake(self._way(ONE)(*self._needs))
         self.keeps_state = any(slot.tracked for slot in self._slots)
+
+    def _way(self, shape: Shape) -> Callable[..., Any]:
+        """The stages as a function of such a shape."""
+        if shape not in self._ways:
+            self._ways[shape] = Written(self._slots, shape, gates=len(self._gates))
+        run: Callable[..., Any] = self._ways[shape].run
+        return run
 
     @classmethod
     def through(cls, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> QuickSend | None:
         """The short way, if there is one."""
         return cls(engine, hurry) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
 
-    def _out_and_wake(self, item: Any) -> Any:
-        out = self.of_many(item)
-        self.wake()
-        return out
+    def _then_wake(self, out_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        if not self._wakes:
+            return out_of
+
+        def out_and_wake(item: Any) -> Any:
+            out = out_of(item)
+            if out is not NOT_NOW:
+                self.wake()
+            return out
+
+        return out_and_wake
 
     def wake(self) -> None:
         """Where the other half of a stage has something to give by itself now, tell who waits for input."""
-        for slot in self._waking:
+        for slot in self._slots:
             slot.wake()
         if self._hurry is not None:
             self._hurry()
+
+    def lane(self, state: State, news: News, *, merge: bool) -> Callable[[Any], Any]:
+        """What sends an item the short way while nothing else happens; a closure, as each item goes through here.
+
+        Returns of the closure:
+            ALL: with `merge`, the item waits in the buffer, and that is all. NOT_NOW: the lane is shut, and nothing was
+            done. Else what `out` gives. What it raises is for `fail`.
+        """
+        out_of, buffer = self.out, self._engine.buffer
+        if merge:
+            bind = self._way(MERGED)
+            return self._then_wake(bind(state, news, buffer, buffer.loose, WRITE_BYTES, *self._needs))
+
+        def take(item: Any) -> Any:
+            return out_of(item) if state.lane == news.changes else NOT_NOW
+
+        return take
 
     def fill(self, items: Iterator[Any]) -> Any:
         """Put what items become into the buffer, as far as the short way leads, while `engine.outbound_idle`.
@@ -72,28 +127,21 @@ class QuickSend:
             ALL, PAUSE, or what the last item that was taken became: for `settle`.
 
         Raises:
-            Exception: as `fail` does; what the items before became is in the buffer.
+            Exception: as `fail` does, or what `items` raise; what the items before became is in the buffer.
         """
-        out_of, buffer = self.of_many, self._engine.buffer
-        size, left, add = buffer.size, YIELD_AFTER, buffer.loose.append
+        run, buffer = self._way(MANY), self._engine.buffer
+        loose, before = buffer.loose, len(buffer.loose)
         try:
-            for item in items:
-                try:
-                    out = out_of(item)
-                except BaseException as error:
-                    self.fail(item, error)
-                if type(out) is bytes and out:
-                    add(out)
-                    size += len(out)
-                elif out is not NONE_CAME:
-                    return out
-                left -= 1
-                if size >= WRITE_BYTES or not left:
-                    return PAUSE
-            return ALL
+            return run(items, loose.append, WRITE_BYTES - buffer.size, *self._needs)
+        except BaseException as error:
+            found = self._ways[MANY].where(error)
+            if found is not None:
+                self._fail_at(*found, error)
+            raise
         finally:
-            buffer.size = size
-            self.wake()
+            buffer.size += sum(map(len, loose[before:] if before else loose))
+            if self._wakes:
+                self.wake()
 
     def settle(self, out: Any) -> None:
         """Let the engine have the item, as after `Engine.send`, but as far on as it is.
@@ -115,7 +163,10 @@ class QuickSend:
 
         It is as if nothing had been sent, unless a stage that keeps state was through.
         """
-        at, item = self._direct.where(error) or (0, item)
+        places = [place for way in self._ways.values() if (place := way.where(error)) is not None]
+        self._fail_at(*(*places, (0, item))[0], error)
+
+    def _fail_at(self, at: int, item: Any, error: BaseException) -> NoReturn:
         try:
             if at < len(self._slots):
                 self._slots[at].flow.fail(self._slots[at], item, error)
@@ -139,4 +190,4 @@ class QuickSend:
             slot.touched = slot.tracked
 
 
-__all__ = ["ALL", "NONE_CAME", "PAUSE", "YIELD_AFTER", "QuickSend"]
+__all__ = ["ALL", "NONE_CAME", "NOT_NOW", "PAUSE", "SHUT", "YIELD_AFTER", "Left", "QuickSend"]

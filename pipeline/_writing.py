@@ -8,21 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 import trio
 
 from ._core import WRITE_BYTES, Engine
 from ._errors import HalfCloseError, PipelineError
-from ._flow import WOULD_WAIT, Mark, Waiting
+from ._flow import WOULD_WAIT, Waiting
 from ._news import Newsroom, briefly, closed_error
-from ._quick import ALL, YIELD_AFTER, QuickSend
+from ._quick import NOT_NOW, SHUT, QuickSend
 from ._transport import SocketWriter, Wire
-
-SHUT: Final = -1
-"""A lane that no send may take."""
-
-NOT_NOW: Final = Mark.BLOCKED
 
 
 class Role:
@@ -81,7 +76,7 @@ class Writing:
         is_socket = isinstance(self.wire.writer, SocketWriter)
         self.quick = quick = QuickSend.through(self.engine, self.hurry) if is_socket else None
         self.lane = SHUT
-        self.take_lane = _shut if quick is None else self._lane(quick)
+        self.take_lane = _shut if quick is None else quick.lane(self, self.news, merge=self.merge_writes)
         # What such a chain is given cannot be taken back any more.
         self.checks_first = quick is not None and quick.keeps_state
 
@@ -187,37 +182,6 @@ class Writing:
     def free_way(self) -> QuickSend | None:
         """The short way, where nothing is on it; the task which has the turn may take it up to its next wait."""
         return None if self.writing or self.unraised or not self.engine.outbound_idle else self.quick
-
-    def _lane(self, quick: QuickSend) -> Callable[[Any], Any]:
-        """What sends an item the short way, as far as that leads; a closure, as each item goes through here.
-
-        Returns of the closure:
-            ALL: the item waits in the buffer, and that is all. NOT_NOW: the lane is shut, and nothing was done. Else
-            what the item became at the wire, or what `quick.settle` understands.
-
-        It raises what is for `fail_lane`.
-        """
-        news, out_of, buffer, loose = self.news, quick.out, self.engine.buffer, self.engine.buffer.loose
-
-        def take(item: Any) -> Any:
-            return out_of(item) if self.lane == news.changes else NOT_NOW
-
-        def merge(item: Any) -> Any:
-            if self.lane != news.changes:
-                return NOT_NOW
-            out = out_of(item)
-            if type(out) is not bytes or self.reading:
-                return out
-            size = buffer.size + len(out)
-            if size >= WRITE_BYTES:
-                return out
-            loose.append(out)
-            buffer.size = size
-            if not len(loose) % YIELD_AFTER:
-                self.lane = SHUT
-            return ALL
-
-        return merge if self.merge_writes else take
 
     def fail_lane(self, item: Any, error: BaseException) -> NoReturn:
         """Raise what `take_lane` raised."""

@@ -19,7 +19,20 @@ import pipeline
 ROOT = Path(__file__).parent.parent
 
 # Each may import those before it. No event loop so far:
-PURE = ["_errors", "_stage", "_chain", "_function", "_items", "_row", "_slot", "_fused", "_call", "_counting", "_stock"]
+PURE = [
+    "_errors",
+    "_stage",
+    "_chain",
+    "_function",
+    "_items",
+    "_row",
+    "_slot",
+    "_written",
+    "_fused",
+    "_call",
+    "_counting",
+    "_stock",
+]
 PURE += ["_flow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
 PURE += ["_streamrules", "_turns", "_stats"]
 # Here is trio:

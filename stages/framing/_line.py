@@ -187,12 +187,17 @@ class LineOutbound(OutboundFramer):
         """`process_one` for lines that have nothing to look at twice."""
         max_bytes, mark = self._max_bytes, self._mark
 
+        def lf_one(line: BytesLike) -> bytes:
+            if type(line) is bytes and LF not in line and len(line) <= max_bytes:
+                return line + mark
+            return carefully(self, line)
+
         def process_one(line: BytesLike) -> bytes:
             if type(line) is bytes and LF not in line and CR not in line and len(line) <= max_bytes:
                 return line + mark
             return type(self).process_one(self, line)
 
-        return process_one
+        return lf_one if self._ending == "lf" else process_one
 
     def _without_ending(self, line: bytes) -> bytes:
         if not line.endswith(self._mark):

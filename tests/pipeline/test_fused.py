@@ -12,8 +12,8 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import END, Duplex, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
-from pipeline._fused import MAX_BYTES, NONE_CAME, Direct, Left
+from pipeline import END, Inbound, Passthrough, Pipeline, Reply, inbound, outbound
+from pipeline._written import MAX_BYTES
 from stages import Filter, JSONCodec, LineFramer, Map, Tap
 
 from .engines import received, running, taken, written
@@ -475,37 +475,6 @@ def test_a_tap_that_fails_is_asked_what_to_do() -> None:
     engine, ready = items_of(LineFramer() | Counts(), b"a\n\nb\n")
     with pytest.raises(ZeroDivisionError):
         _taken(engine, ready)
-
-
-# ---- one item, outbound
-
-
-def test_the_outbound_stages_as_one_call() -> None:
-    seen: list[Any] = []
-    engine = running(LineFramer() | Tap(lambda *what: seen.append(what)) | Map(outbound=str.encode))
-    assert b"a\n" == Direct(engine.outbound_slots).out("a")
-    assert [("outbound", b"a")] == seen
-
-
-def test_what_is_out_of_the_ordinary_is_left() -> None:
-    class Two(Outbound[Any, Any]):
-        def process_sync(self, item: Any, /) -> list[Any]:
-            return [item] * len(item)
-
-    engine = running(Duplex(Map(inbound=bytes), Two()))
-    direct = Direct(engine.outbound_slots)
-    assert [b"a", Left(0, b"ab", [b"ab", b"ab"])] == [direct.out(item) for item in (b"a", b"ab")]
-    assert Left(-1, None, END) == direct.out(END)
-
-
-def test_an_item_of_which_nothing_comes() -> None:
-    engine = running(Filter(outbound=bool) | Map(outbound=bytes))
-    assert NONE_CAME is Direct(engine.outbound_slots).out(b"")
-
-
-def test_an_error_that_no_stage_raised_is_nobodys() -> None:
-    direct = Direct(running(Map(outbound=bytes)).outbound_slots)
-    assert direct.where(ValueError("elsewhere")) is None
 
 
 def test_random_reads_are_the_same_however_much_patience_there_is() -> None:
