@@ -190,7 +190,7 @@ class LineOutbound(OutboundFramer):
         def lf_one(line: BytesLike) -> bytes:
             if type(line) is bytes and LF not in line and len(line) <= max_bytes:
                 return line + mark
-            return carefully(self, line)
+            return type(self).process_one(self, line)
 
         def process_one(line: BytesLike) -> bytes:
             if type(line) is bytes and LF not in line and CR not in line and len(line) <= max_bytes:
