@@ -872,6 +872,18 @@ async def test_a_socket_that_was_reset_or_closed(*, direct: bool) -> None:
         await raises(trio.ClosedResourceError, writer.send_some, b"x")
 
 
+@pytest.mark.real_time
+async def test_a_closed_socket_has_room() -> None:
+    """So that what would write to it learns that it is closed; whether or not somebody had asked before."""
+    for asked in (False, True):
+        async with parts.tcp_pair() as (near, _):
+            writer = ends(near)[1]
+            assert not asked or writer.has_room()
+            near.socket.close()
+            assert writer.has_room()
+            await raises(trio.ClosedResourceError, writer.send_some, b"x")
+
+
 async def raises(expected: type[Exception], call: Any, *args: Any) -> None:
     with pytest.raises(expected):
         await call(*args)
