@@ -83,6 +83,10 @@ if __name__ == "__main__":
     parser.add_argument("--password", help="and this password")
     arguments = parser.parse_args()
     try:
+        make_chain(arguments.user, arguments.password)  # what is wrong is told now, and not to each client
+    except (ImportError, ValueError) as error:
+        parser.error(str(error))
+    try:
         trio.run(main, arguments.port, arguments.user, arguments.password)
     except* KeyboardInterrupt:
         print("SOCKS proxy closed")

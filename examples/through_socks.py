@@ -53,7 +53,7 @@ def main() -> int:
     options = {"version": arguments.version, "username": arguments.user, "password": arguments.password}
     try:
         trio.run(fetch, arguments.proxy, arguments.url, options)
-    except (SOCKSError, OSError) as error:
+    except (SOCKSError, ImportError, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

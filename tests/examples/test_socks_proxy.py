@@ -10,7 +10,7 @@ import trio
 
 from stages import SOCKSReply
 from tests.code_blocks import ROOT
-from tests.examples.programs import Client, one_by_one, serving
+from tests.examples.programs import Client, one_by_one, run, serving
 
 PROGRAM = "examples/socks_proxy.py"
 
@@ -37,6 +37,13 @@ def test_a_password_is_wanted() -> None:
     with serving(PROGRAM, "--port", "0", *login) as server, Client(server.port) as client:
         client.write(b"\5\1\0")
         assert b"\5\xff" == client.read_to_end()
+
+
+def test_a_name_without_a_password_is_refused_at_once() -> None:
+    done = run(PROGRAM, "--port", "0", "--user", "Ada")
+    assert 2 == done.returncode
+    assert "username and password go together" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
