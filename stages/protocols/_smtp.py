@@ -252,6 +252,11 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
                 "SMTPClient: STARTTLS was accepted, so TLS is next: "
                 "await pipeline.insert(TLS(context, 'the.server'), before=SMTPClient)"
             )
+        if self._buffer:
+            raise self._smtp.SMTPProtocolViolation(
+                f"SMTPClient: {len(self._buffer)} bytes came behind the last reply, which would be taken for the one "
+                f"to what is sent next: receive them first"
+            )
         match event:
             case EmailMessage():
                 self.connection.data(event)
@@ -274,7 +279,8 @@ class SMTPClient(SansIO["SMTPResponse", "SMTPCommand | EmailMessage"]):
             raise self._smtp.SMTPProtocolViolation(
                 "SMTPClient: the client's direction ended inside a mail; behind the reply to data(), send the mail"
             )
-        if self.ready and not (self.paused or self._injected) and connection.state.name != "finished":
+        may_send = self.ready and not (self.paused or self._injected or self._buffer)
+        if may_send and connection.state.name != "finished":
             self.send_event(SMTPCommand.quit())
 
     def _log_in(self, username: str, password: str) -> None:

@@ -132,6 +132,33 @@ def test_to_a_server_of_long_ago_it_says_helo() -> None:
     assert [response(250)] == harness.receive(b"250 ok\r\n")
 
 
+@pytest.mark.parametrize(
+    ("surplus", "then"),
+    [(b"250 surplus\r\n", None), (b"421 closing\r\n", response(421, "closing"))],
+)
+async def test_a_reply_too_many_is_never_taken_for_that_to_the_next_command(
+    surplus: bytes, then: SMTPResponse | None
+) -> None:
+    """Of replies that came in one read one is taken, and then a command is sent: the other one is none to that."""
+    server, ours = trio.testing.memory_stream_pair()
+    await server.send_all(GREETING)
+    async with Pipeline[Any, Any](ours, SMTPClient()) as client:
+        assert 220 == (await client.receive()).code
+        await client.send(EHLO)
+        await server.send_all(b"250 mx.example\r\n" + surplus)
+        assert 250 == (await client.receive()).code
+        with pytest.raises(
+            SMTPProtocolViolation, match=f"{len(surplus)} bytes came behind the last reply, which would"
+        ):
+            await client.send(SMTPCommand.mail("ada@a.example"))
+        if then is None:
+            with pytest.raises(SMTPProtocolViolation, match="Unexpected response"):
+                await client.receive()
+        else:
+            assert then == await client.receive()
+        assert b"EHLO me.example\r\n" == await server.receive_some()
+
+
 def test_an_unfinished_reply_can_be_given_back() -> None:
     stage = SMTPClient()
     assert [] == list(stage.inbound.process_sync(b"220-mx\r\n22"))
