@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _NAME: Final = re.compile(rb":?[^\x00-\x20A-Z\x7f-\xff:]+").fullmatch
 _VALUE: Final = re.compile(rb"[^\0\r\n]*").fullmatch
+_STATUS: Final = re.compile(rb"(?!101)[1-9][0-9][0-9]").fullmatch  # 101 is HTTP/1.1's (RFC 9113, section 8.6)
 _PLAIN: Final = {tuple}
 _NO_PAIRS: Final = (Mapping, str)
 _SHOWN: Final = 100
@@ -87,7 +88,7 @@ class Headers:
         """Each header by itself; those that are short are remembered, as it is mostly the same few that are sent."""
         headers = list(self._utilities.normalize_outbound_headers(self._encoded(given), flags))
         for name, value in headers:
-            if _NAME(name) is None or _VALUE(value) is None:
+            if _NAME(name) is None or _VALUE(value) is None or (name == b":status" and _STATUS(value) is None):
                 raise self._error(f"HTTP2: {name[:_SHOWN]!r}: {value[:_SHOWN]!r} cannot be a header")
         if type(given) is list and len(given) == len(headers):
             for pair, header in zip(given, headers, strict=True):

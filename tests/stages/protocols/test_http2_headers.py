@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import h2.events
@@ -116,6 +117,13 @@ def test_what_a_server_sends() -> None:
         headers_of(OK, client=False, began=True)
     with pytest.raises(h2.exceptions.ProtocolError, match="these are trailers"):
         headers_of([("sum", "1")], client=False, began=True, end_stream=False)
+
+
+@pytest.mark.parametrize("status", ["", "99", "2000", "abc", "2OO", "101", "+20"])
+def test_a_status_is_a_number_of_three_digits_and_not_that_of_an_upgrade(status: str) -> None:
+    for _ in range(2):
+        with pytest.raises(h2.exceptions.ProtocolError, match=f"HTTP2: b':status': b'{re.escape(status)}' cannot be a"):
+            headers_of([(":status", status)], client=False)
 
 
 @pytest.mark.parametrize("wrong", WRONG[:5])
