@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any, Final
 
 import trio
@@ -45,10 +46,15 @@ async def close(driver: Driver, *, graceful: bool, seconds: float) -> None:
     finally:  # also when cancelled: then the transport is closed without waiting
         whole = graceful and not errors and driver.engine.outbound_error is None
         await _close_all(driver, deadline, errors, graceful=whole)
-    for other in errors[1:]:
-        errors[0].add_note(f"and then, closing the pipeline: {other!r}")
     if errors:
+        add_notes(errors[0], errors[1:])
         raise errors[0]
+
+
+def add_notes(error: BaseException, others: Sequence[Exception]) -> None:
+    """Tell with an error what else went wrong, behind it."""
+    for other in others:
+        error.add_note(f"and then, closing the pipeline: {other!r}")
 
 
 async def _until_all_left(driver: Driver) -> None:

@@ -141,9 +141,8 @@ class Driver(Writing):
         return not self._buffer.size or (self.merge_writes and self._write_merged())
 
     def _is_calm(self) -> bool:
-        if not self._calm:
-            waits = self.driving or self.changing or self.parked or self._draining or self.news.closed
-            self._calm = self.straight and not waits and self.engine.idle
+        waits = self.driving or self.changing or self.parked or self._draining or self.news.closed
+        self._calm = self.straight and not waits and self.engine.idle
         return self._calm
 
     async def read_straight(self, most: int) -> bool:

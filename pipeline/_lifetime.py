@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 import trio
 
-from ._closing import close
+from ._closing import add_notes, close
 from ._core import Engine
 from ._driver import Driver
 
@@ -81,8 +81,7 @@ class Lifetime:
         except* trio.Cancelled:  # also in the group of a transport's nursery
             pass  # closed at once; the error is what the block ends with
         except* Exception as failed:
-            for second in failed.exceptions:
-                error.add_note(f"and then, closing the pipeline: {second!r}")
+            add_notes(error, failed.exceptions)
 
     async def aclose(self) -> None:
         """Close: the stages finish, what is buffered is written, then stages and transport are closed.

@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from pipeline import END, HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
-from pipeline._transport import NOTHING, DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
+from pipeline._transport import NOTHING, READ_BYTES, DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
 from tests.pipeline import parts
 from tests.pipeline.wires import (
     PATIENCE,
@@ -901,6 +901,26 @@ async def test_a_socket_that_was_reset_while_input_was_there_or_nothing_waits() 
             await reader.read()
         with pytest.raises(trio.BrokenResourceError):
             writer.send_now(b"x")
+
+
+@pytest.mark.real_time
+async def test_behind_a_full_read_there_may_be_nothing() -> None:
+    """It was looked for, and then waited for."""
+    near, far = await unix_pair()
+    async with near, far:
+        reader, _ = ends(near)
+        await far.send_all(bytes(READ_BYTES))
+        assert READ_BYTES == len(await reader.read())
+        got: list[Any] = []
+
+        async def read() -> None:
+            got.append(await reader.read())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(read)
+            await trio.testing.wait_all_tasks_blocked()
+            await far.send_all(b"late")
+        assert [b"late"] == got
 
 
 @pytest.mark.real_time
