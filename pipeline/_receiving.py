@@ -164,6 +164,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
             self._fill(batch)
         except Exception as error:
             self._late_error = error  # the items before it come first
+        except BaseException:
+            self._driver.park_again(batch)
+            raise
         if self._driver.waiting is not None:
             try:
                 await self._wait_in_stage()

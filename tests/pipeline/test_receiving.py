@@ -334,3 +334,21 @@ async def test_a_reply_leaves_before_the_item_behind_it_comes(*, many: bool) -> 
                 written.append((line, len(stream.writes)))
     assert [b"re a\n", b"re b\n"] == stream.writes[:2]
     assert [(b"a", 0), (b"a", 1), (b"b", 1), (b"b", 2)] == written
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_a_batch_that_is_interrupted_is_not_lost(*, waits: bool) -> None:
+    """What was taken for it before the interrupt comes next, and so does the item in work."""
+    interrupts = [KeyboardInterrupt]
+
+    def work(line: bytes) -> bytes:
+        if line in b"bB" and interrupts:
+            raise interrupts.pop()
+        return line
+
+    chain: Any = LineFramer() | Async() if waits else LineFramer()
+    async with sent(b"a\nb\nc\n", chain | Map(inbound=work)) as pipeline:
+        with pytest.raises(KeyboardInterrupt):
+            await anext(pipeline.batches())
+        got = [line async for line in pipeline]
+    assert [b"a", b"b", b"c"] == [line.lower() for line in got]
