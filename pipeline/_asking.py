@@ -146,15 +146,15 @@ def _ends_of(pipeline: Pipeline[Any, Any], now: float) -> dict[str, Any]:
 def _stage_stats(slot: Slot, engine: Engine[Any, Any], now: float, counted_since: float) -> StageStats:
     assert isinstance(slot, CountedSlot)
     waits_for, reason = _waits_for(slot)
-    moved = _moved(slot, engine) if reason in (PAUSED, NOT_READY) else slot.moved
+    moved = _moved(slot, engine) if reason in (PAUSED, NOT_READY) else slot.counts.moved
     since = counted_since if moved is None else moved
     return StageStats(
         direction="inbound" if slot.flow is engine._inbound else "outbound",
         number=slot.place.number,
         name=slot.name,
-        items_in=slot.items_in,
-        items_out=slot.items_out - slot.untaken_early,
-        replies=slot.replies,
+        items_in=slot.counts.items_in,
+        items_out=slot.counts.items_out - slot.untaken_early,
+        replies=slot.counts.replies,
         waits_for=waits_for,
         reason=reason,
         since=None if waits_for is None else since,
@@ -169,7 +169,7 @@ def _stage_stats(slot: Slot, engine: Engine[Any, Any], now: float, counted_since
 def _moved(slot: CountedSlot, engine: Engine[Any, Any]) -> float | None:
     """When either half last did something: that made it what it is."""
     halves = [cast("CountedSlot", other) for other in _in_order(engine) if other.place.number == slot.place.number]
-    return max((half.moved for half in halves if half.moved is not None), default=None)
+    return max((half.counts.moved for half in halves if half.counts.moved is not None), default=None)
 
 
 def _waits_for(slot: CountedSlot) -> tuple[WaitsFor | None, str]:

@@ -16,6 +16,7 @@ A fast path keeps this true if
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from operator import length_hint
 from typing import Any, Final, cast
 
@@ -23,25 +24,36 @@ from ._call import Waiting
 from ._slot import Slot, close_results
 from ._stage import END, Reply
 
+
+@dataclass(slots=True)
+class Counts:
+    """What was counted at one slot."""
+
+    clock: Callable[[], float]
+    items_in: int = 0
+    items_out: int = 0
+    replies: int = 0
+    moved: float | None = None
+    """When something last began, ended or was taken there; None: not since it counts."""
+
+    def note(self) -> None:
+        """Something moves."""
+        self.moved = self.clock()
+
+
 _RUNNING: Final[Any] = vars(Slot)["running"]
 
 
 class CountedSlot(Slot):
     """A slot that counts; none is made, a slot becomes one."""
 
-    __slots__ = ()  # so that it looks like a slot in memory; what follows is in the `__dict__` that each has room for
+    __slots__ = ()  # so that it looks like a slot in memory, which has a place for the counts
 
-    clock: Callable[[], float]
-    items_in: int
-    items_out: int
-    replies: int
-    moved: float | None
-    """When something last began, ended or was taken here; None: not since it counts."""
+    counts: Counts
 
     def begin(self, clock: Callable[[], float]) -> None:
         """Count from now on."""
-        self.clock, self.moved = clock, None
-        self.items_in = self.items_out = self.replies = 0
+        self.counts = Counts(clock)
         self.one, self.watches, self.plain_but_waits = None, False, False  # only `sync` and `running` are counted
         if self.sync is not None:
             self.sync = _counted(self, self.sync, items=1)
@@ -61,15 +73,15 @@ class CountedSlot(Slot):
     @running.setter
     def running(self, waiting: Waiting | None) -> None:  # pyright: ignore[reportIncompatibleVariableOverride]
         _RUNNING.__set__(self, waiting)
-        self.moved = self.clock()
+        self.counts.note()
         if waiting is not None:
             waiting._coroutine = CountedCall(self, waiting._coroutine)
 
     def gave(self, result: Any) -> Any:
         """What the stage returned, as something that counts what is taken of it."""
-        self.moved = self.clock()
+        self.counts.note()
         if self.plain and type(result) is list and len(result) == 1 and not _is_mark(result[0]):
-            self.items_out += 1  # a fast path takes it at once; `untaken_early` knows if it did not
+            self.counts.items_out += 1  # a fast path takes it at once; `untaken_early` knows if it did not
             return result
         if isinstance(result, list | tuple):
             return _Listed(self, result)
@@ -79,11 +91,11 @@ class CountedSlot(Slot):
 
     def took(self, out: object) -> None:
         """Count one result."""
-        self.moved = self.clock()
+        self.counts.note()
         if type(out) is Reply:
-            self.replies += 1
+            self.counts.replies += 1
         elif out is not END:
-            self.items_out += 1
+            self.counts.items_out += 1
 
     @property
     def untaken_early(self) -> int:
@@ -93,13 +105,13 @@ class CountedSlot(Slot):
     def take_results(self) -> list[Any]:
         """The results that wait here; they are given back, or go on from elsewhere."""
         taken = super().take_results()
-        self.items_out -= sum(not _is_mark(out) for out in taken)
-        self.replies -= sum(type(out) is Reply for out in taken)
+        self.counts.items_out -= sum(not _is_mark(out) for out in taken)
+        self.counts.replies -= sum(type(out) is Reply for out in taken)
         return taken
 
     def drop_results(self) -> None:
         """Close what is not taken."""
-        self.items_out -= self.untaken_early
+        self.counts.items_out -= self.untaken_early
         super().drop_results()
 
 
@@ -169,7 +181,7 @@ class CountedCall:
             result = stop.value
         waiting = self._slot.running
         if waiting is not None and waiting._coroutine is self:
-            self._slot.items_in += waiting.call[0] == "process"
+            self._slot.counts.items_in += waiting.call[0] == "process"
             result = self._slot.gave(result)
         raise StopIteration(result)
 
@@ -200,7 +212,7 @@ def _counted(slot: CountedSlot, method: Callable[..., Any], *, items: int) -> Ca
 
     def call(*item: Any) -> Any:
         result = method(*item)
-        slot.items_in += items
+        slot.counts.items_in += items
         return slot.gave(result)
 
     return call

@@ -30,7 +30,7 @@ class Slot:
 
     # fmt: off
     __slots__ = (
-        "__dict__", "args", "aside", "back", "code", "due", "failure", "finishes", "flow", "fresh", "fused", "gates",
+        "args", "aside", "back", "code", "counts", "due", "failure", "finishes", "flow", "fresh", "fused", "gates",
         "generates", "has_sequel", "inbox", "index", "listed", "may_wait", "mine", "moody", "next", "one", "op",
         "place", "plain", "plain_between_timers", "plain_but_waits", "poll", "polls", "prompt", "results", "running",
         "stage", "started", "starts", "sync", "timed", "timer_waits", "touched", "tracked", "wakes", "watches",

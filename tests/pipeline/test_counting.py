@@ -47,7 +47,7 @@ def count(engine: Any, clock: Callable[[], float] = lambda: 0.0) -> Any:
 def counts(engine: Any) -> list[tuple[int, int]]:
     """What went in and what came out, for each slot: inbound first, in the order of the flow."""
     slots: list[Any] = [*engine._inbound.slots, *engine._outbound.slots]
-    return [(slot.items_in, slot.items_out - slot.untaken_early) for slot in slots]
+    return [(slot.counts.items_in, slot.counts.items_out - slot.untaken_early) for slot in slots]
 
 
 def twice(_: object, item: Any) -> list[Any]:
@@ -131,7 +131,7 @@ def test_results_of_every_form_are_counted(results: Any, out: int) -> None:
     engine.feed("x")
     assert out == len([item for item in taken(engine) if item is not END])
     assert [(1, out), (out, out)] == counts(engine)
-    assert engine._slots[0].replies == sum(type(one) is Reply for one in results if isinstance(results, list))
+    assert engine._slots[0].counts.replies == sum(type(one) is Reply for one in results if isinstance(results, list))
 
 
 @pytest.mark.parametrize("act", [twice, lazily_twice])
@@ -310,7 +310,7 @@ def test_results_that_go_on_without_their_stage_do_not_count_for_it() -> None:
     assert "x" == engine.next_item()
     slot = engine._slots[0]
     assert ["x"] == slot.take_results()
-    assert (1, 1) == (slot.items_in, slot.items_out)
+    assert (1, 1) == (slot.counts.items_in, slot.counts.items_out)
 
 
 # ---- random chains
