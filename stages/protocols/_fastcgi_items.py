@@ -91,7 +91,7 @@ class Abandon(FastCGIItem):
 
 def head_of(item: FastCGIHeaders) -> bytes:
     """The head of a CGI response (RFC 3875, section 6)."""
-    lines = [_STATUS.get(item.status) or f"Status: {item.status:d}".encode(), *_lines(item.headers)]
+    lines = [_STATUS.get(item.status) or _status(item.status), *_lines(item.headers)]
     head = b"\r\n".join([*lines, b"", b""])
     if head.count(b"\n") != len(lines) + 1 or head.count(b"\r") != len(lines) + 1 or b"\0" in head:
         line = next(line for line in lines if b"\n" in line or b"\r" in line or b"\0" in line)
@@ -107,6 +107,13 @@ def data_of(item: FastCGIData | FastCGILog) -> bytes:
     if isinstance(data, str):
         raise TypeError(f"{type(item).__name__}(data=...): must be bytes, not str: text.encode()")
     return as_bytes(type(item).__name__, data)
+
+
+def _status(status: object) -> bytes:
+    """A status that has no name."""
+    if not isinstance(status, int) or not 100 <= status <= 999:
+        raise ValueError(f"FastCGIHeaders(status={status!r}): must be a whole number of three digits")
+    return f"Status: {status}".encode()
 
 
 def _lines(headers: Iterable[tuple[str | bytes, str | bytes]]) -> list[bytes]:

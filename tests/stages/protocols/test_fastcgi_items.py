@@ -45,6 +45,12 @@ def test_headers_are_those_of_cgi(item: FastCGIHeaders, head: bytes) -> None:
     assert head == head_of(item)
 
 
+@pytest.mark.parametrize("status", [0, -5, 99, 1000, "200", None])
+def test_a_status_is_a_number_of_three_digits(status: Any) -> None:
+    with pytest.raises(ValueError, match=r"FastCGIHeaders\(status=.*\): must be a whole number of three digits"):
+        head_of(FastCGIHeaders(1, status=status))
+
+
 @pytest.mark.parametrize("item", [("X", "a\r\nSet-Cookie: b"), ("X", "\r"), ("X\n", "a"), (b"X", b"a\0")])
 def test_headers_that_would_be_two_are_refused(item: Any) -> None:
     """With the one that is wrong."""
