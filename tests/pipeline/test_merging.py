@@ -233,3 +233,27 @@ async def test_what_was_merged_is_written_before_an_end_half_closes_the_wire(mer
         await pipeline.send_many([b"one ", b"two ", b"bye"])
         assert b"one two bye" == await there.receive_some()
         assert b"" == await there.receive_some()
+
+
+@pytest.mark.real_time
+async def test_what_was_merged_is_written_before_a_read_where_the_wire_is_two_streams() -> None:
+    """What is read from is a socket, and what is written to is none: it may wait."""
+    there, from_there = trio.testing.memory_stream_one_way_pair()
+    async with tcp_pair() as (here, peer), Pipeline((here, there), Lines(), merge_writes=True) as pipeline:
+        for line in (b"one", b"two"):
+            await peer.send_all(line + b"\n")
+            assert line == await pipeline.receive()
+            await pipeline.send(b"re " + line)
+        assert b"re one\n" == await from_there.receive_some()
+        await peer.send_eof()
+
+
+@pytest.mark.real_time
+async def test_an_item_that_became_several_is_written_before_the_next_read() -> None:
+    """As one that became one is, although it went the long way."""
+    async with over_tcp(Lines() | Twice(), merge_writes=True) as (pipeline, there):
+        for line in (b"one", b"two"):
+            await there.send_all(line + b"\n")
+            assert line == await pipeline.receive()
+            await pipeline.send(line)
+        assert b"one\none\n" == await there.receive_some()

@@ -161,9 +161,13 @@ async def test_who_was_started_to_write_leaves_it_to_who_took_the_wire_meanwhile
 
 
 @pytest.mark.real_time
-async def test_a_receive_leaves_merged_bytes_to_the_task_that_writes_them() -> None:
+@pytest.mark.parametrize("received", [False, True])
+async def test_a_receive_leaves_merged_bytes_to_the_task_that_writes_them(*, received: bool) -> None:
     """Another task flushes, and waits for room; the receive reads, and nothing is written twice."""
     async with over_tcp(Lines(), merge_writes=True) as (pipeline, there):
+        for line in [b"before"] * received:
+            await there.send_all(line + b"\n")
+            assert line == await pipeline.receive()
         size = await clog(pipeline.transport)
         await pipeline.send(b"merged")
         async with trio.open_nursery() as nursery:
@@ -206,10 +210,11 @@ class Impatient(Duplex[bytes, bytes, bytes, bytes]):
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("many", [False, True])
-async def test_a_deadline_that_a_quick_send_moves_takes_effect_at_once(*, many: bool) -> None:
+@pytest.mark.parametrize("merge_writes", [False, True])
+async def test_a_deadline_that_a_quick_send_moves_takes_effect_at_once(*, merge_writes: bool, many: bool) -> None:
     """A receive is waiting already, and nothing else will ever wake it (S12)."""
     async with (
-        over_tcp(Impatient()) as (pipeline, _there),
+        over_tcp(Impatient(), merge_writes=merge_writes) as (pipeline, _there),
         trio.open_nursery() as nursery,
     ):
 
