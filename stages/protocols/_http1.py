@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["HTTP1"]
 
 _DEFAULT_BYTES: Final = 16384
+_TOO_LONG: Final = 431
 _MOST_AT_ONCE: Final = 64
 """So many events are made before the first of them is asked for."""
 _NO_REASON: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
@@ -183,7 +184,12 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         """The next one, or None."""
         connection, h11 = self.connection, self._h11
         size = len(connection._receive_buffer)
-        event = connection.next_event()
+        try:
+            event = connection.next_event()
+        except h11.RemoteProtocolError as error:
+            if error.error_status_hint == _TOO_LONG:  # what is missing is a byte more, at least
+                raise self._too_long(f"at least {size + 1}") from error
+            raise
         self.paused = event is h11.PAUSED
         kind = type(event)
         if kind in self._with_head:
@@ -213,11 +219,15 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
     def _check_head(self, size: int) -> None:
         """h11 looks at the length of heads that are not whole yet; the limit is not to depend on how it was cut."""
         if size > self._max_header_bytes:
-            raise self._h11.RemoteProtocolError(
-                f"HTTP1: a head of {size} bytes is over the limit, max_header_bytes={self._max_header_bytes}. Raise "
-                f"max_header_bytes if it is a right one",
-                error_status_hint=431,
-            )
+            raise self._too_long(str(size))
+
+    def _too_long(self, size: str) -> Exception:
+        error: Exception = self._h11.RemoteProtocolError(
+            f"HTTP1: a head of {size} bytes is over the limit, max_header_bytes={self._max_header_bytes}. Raise "
+            f"max_header_bytes if it is a right one",
+            error_status_hint=_TOO_LONG,
+        )
+        return error
 
     def _refuse(self, status: int) -> None:
         """Tell the client what is wrong, where it is not told something else already."""

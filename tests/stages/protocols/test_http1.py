@@ -546,6 +546,8 @@ def test_a_limit_of_the_head_does_not_depend_on_the_cut() -> None:
     )
     with pytest.raises(h11.RemoteProtocolError, match=r"a head of 61 bytes is over the limit, max_header_bytes=60\."):
         server(max_header_bytes=60).receive(head(61))
+    with pytest.raises(h11.RemoteProtocolError, match=r"a head of at least 61 bytes is over the limit, max_header_byt"):
+        server(max_header_bytes=60).receive(head(70)[:60])
 
 
 def test_the_limit_is_not_that_of_bodies() -> None:
