@@ -206,4 +206,13 @@ def pieces_of(end: Pipeline[Any, Any]) -> tuple[Any, ...]:
 
 TestRandomChanges = Conversation.TestCase
 pytest.mark.unmeasured(TestRandomChanges)
-TestRandomChanges.settings = settings(max_examples=50, stateful_step_count=15, deadline=None)
+TestRandomChanges.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
+
+
+class ManyConversation(Conversation):
+    """The same, more often."""
+
+
+TestManyRandomChanges = ManyConversation.TestCase
+pytest.mark.full(TestManyRandomChanges)
+TestManyRandomChanges.settings = settings(max_examples=200, stateful_step_count=15, deadline=None)

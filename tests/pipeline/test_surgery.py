@@ -291,4 +291,13 @@ class Changes(RuleBasedStateMachine):
 
 TestRandomChanges = Changes.TestCase
 pytest.mark.unmeasured(TestRandomChanges)
-TestRandomChanges.settings = settings(max_examples=150, stateful_step_count=30, deadline=None)
+TestRandomChanges.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+class ManyChanges(Changes):
+    """The same, more often."""
+
+
+TestManyRandomChanges = ManyChanges.TestCase
+pytest.mark.full(TestManyRandomChanges)
+TestManyRandomChanges.settings = settings(max_examples=500, stateful_step_count=30, deadline=None)

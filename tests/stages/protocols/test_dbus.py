@@ -246,6 +246,7 @@ def test_a_message_of_the_limit_passes_and_a_longer_one_does_not() -> None:
     assert (300, 301) == (long.value.limit, long.value.size)
 
 
+@pytest.mark.unmeasured
 def test_the_cost_grows_with_what_came() -> None:
     def message(size: int) -> bytes:
         return bytes(numbered(new_signal(THERE, "Said", "ay", (b"x" * size,))).serialise())
