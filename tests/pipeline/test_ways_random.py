@@ -344,7 +344,7 @@ WORDS = [b"plain", b"plain", b"plain", b"plain", b"two", b"none", b"tuple", b"la
 WORDS += [b"scope", b"stop", b"close", b"open", b"open", b"bytearray", b"empty", b"p:p"]
 RARE = [b"boom", b"late", b"bye"]
 ACTS = ["receive"] * 4 + ["iterate", "batch"] * 2 + ["send"] * 5 + ["send_many", "flush"] * 2
-ACTS += ["jump"] * 3 + ["receive_some"] * 2 + ["send_all", "room", "replace", "stats", "plain_many"]
+ACTS += ["jump"] * 3 + ["receive_some"] * 2 + ["send_all", "replace", "stats", "plain_many"]
 ACTS += ["write"] * 6 + ["read"] * 3 + ["cancel"] * 3 + ["big"] * 2
 LAST = ["send_eof", "eof", "aclose", "reset", "insert", "remove", "exchange"]
 
@@ -493,9 +493,6 @@ class Run:
     async def send_all(self, own: random.Random) -> None:
         begun = self.pipeline._engine.to_write_bytes or len(self.scopes) > 1
         await self.stream.send_all(b"a%d:" % own.randrange(100) + (b"begun" if begun else self.word(own)))
-
-    async def room(self, _own: random.Random) -> None:
-        await self.stream.wait_send_all_might_not_block()
 
     async def write(self, own: random.Random) -> None:
         data = b"".join(b"r%d:" % n + self.word(own) + b"\n" for n in range(own.randint(1, 5)))
