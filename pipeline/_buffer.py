@@ -81,9 +81,11 @@ class WriteBuffer:
 
     def take_loose(self) -> bytes:
         """Take off all of it, if it is of sends that are complete; else nothing."""
-        data = b"" if self._entries else b"".join(self.loose)
-        if data:
-            self.clear()
+        if self._entries or not self.loose:
+            return b""
+        data = b"".join(self.loose)
+        self.loose.clear()
+        self.size = 0
         return data
 
     def take(self, count: int) -> int:

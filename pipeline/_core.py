@@ -245,9 +245,10 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         inbound = self.inbound_error is None and not self._input_ended and self._inbound.idle
         return inbound and self._begun and not self.owes_replies
 
-    def rests(self) -> bool:
-        """Whether a chain that was idle is so still but for what is to be written, and no stage pauses or is polled."""
-        return self._inbound.rests()
+    @property
+    def inbound(self) -> Flow:
+        """Inbound by itself, for a driver in a hurry."""
+        return self._inbound
 
     def take_in(self, item: Any) -> Iterator[Any]:
         """Feed an item to a steady chain that is idle, and return what `ready_items` gives then."""
@@ -257,11 +258,6 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
             self.break_inbound(error)
             raise
 
-    @property
-    def ready_most(self) -> int:
-        """How many items `ready_items()` gives at the most."""
-        return self._inbound.ready_from
-
     def ready_taken(self) -> int:
         """How much what was taken of `ready_items()` counts, at least."""
         return self._inbound.ready_taken()
@@ -269,11 +265,6 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
     def ready_items(self) -> Iterator[Any]:
         """What can be taken in between instead of `advance_quickly`, faster; see `Flow.ready`."""
         return self._inbound.ready()
-
-    @property
-    def loop(self) -> Any:
-        """What was `ready` last, if a stage may wait in it: a loop, see `_fused.waits`."""
-        return self._inbound.loop
 
     def take_over(self, yielded: Any) -> Waiting:
         """Begin to wait where the `loop` does: what is returned is to be awaited at once."""

@@ -51,8 +51,8 @@ class Driver(Writing):
 
     # fmt: off
     __slots__ = (
-        "__dict__", "_calm", "_draining", "_parked_bytes", "changing", "driving", "eof_read", "loop", "parked", "reads",
-        "ready", "straight", "waiting",
+        "__dict__", "_calm", "_draining", "_inbound", "_parked_bytes", "changing", "driving", "eof_read", "loop",
+        "parked", "reads", "ready", "straight", "waiting",
     )
     # fmt: on
 
@@ -67,6 +67,7 @@ class Driver(Writing):
         self._calm = False  # nothing else has happened since reading was all there was to do
         self.reads = 0  # how often the transport gave something
         self.eof_read = False
+        self._inbound = engine.inbound
         self._parked_bytes = 0
         self._draining = False
         engine.on_news = self._interrupt
@@ -132,11 +133,11 @@ class Driver(Writing):
     @property
     def idle(self) -> bool:
         """Whether all there is to do is to read, and nobody does."""
-        return (self._calm or self._is_calm()) and not self._buffer.size and self.engine.rests()
+        return (self._calm or self._is_calm()) and not self._buffer.size and self._inbound.rests()
 
     def may_read(self) -> bool:
         """The same, once what was merged is written; here it is, as far as there is room."""
-        if not (self._calm or self._is_calm()) or not self.engine.rests():
+        if not (self._calm or self._is_calm()) or not self._inbound.rests():
             return False
         return not self._buffer.size or (self.merge_writes and self._write_merged())
 
@@ -171,8 +172,9 @@ class Driver(Writing):
 
     def make_ready(self, items: Iterator[Any], most: int) -> None:
         """Let so many of the items be taken."""
-        self.ready = items if self.engine.ready_most <= most else islice(items, most)
-        self.loop = self.engine.loop
+        inbound = self._inbound
+        self.ready = items if inbound.ready_from <= most else islice(items, most)
+        self.loop = inbound.loop
 
     @property
     def stage_waits(self) -> bool:

@@ -137,7 +137,7 @@ class Flow(Stock):
             slot.fused = Fused(slot, following) if all(each.steady for each in following) else False
         # Only of a list it is known how much of it was taken.
         fused, count = slot.fused, length_hint(slot.results, 0)
-        if not (fused and count and (fused.prompt or not fused.may_wait)):
+        if not (fused and count and (not fused.may_wait or fused.prompt)):
             return _NONE_READY
         self._ready_source, self.ready_from = slot.results, count
         for each in fused.slots:

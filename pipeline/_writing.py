@@ -221,7 +221,8 @@ class Writing:
         writer, news, sent = self.wire.writer, self.news, 0
         assert isinstance(writer, SocketWriter)
         lane, self.lane = self.lane, SHUT
-        news.turn_taken = self.writing = True
+        changes, news.turn_taken = news.changes, True
+        self.writing = True
         self.writes += 1
         try:
             if not (of_many or self.checks_first):  # else it was done before
@@ -235,7 +236,7 @@ class Writing:
                 lane, self.kept_rest = SHUT, True
                 self.engine.add_unsent(data[sent:])
                 await self._write()
-            if self.engine.owes_replies:
+            if changes != news.changes and self.engine.owes_replies:
                 lane, self.kept_rest = SHUT, True
                 await self.run_out()
             self.kept_rest = False

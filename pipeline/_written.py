@@ -79,13 +79,15 @@ class Shape:
 
     Args:
         head: above them; {names} is what the stages need, `x0` is the item.
-        end: below them, where {x} is what the item became.
+        end: below them, where {x} is what the item became, and {turned} leaves if that is no item.
         none: where it became nothing.
+        turns: whether {turned} is used; then it is not looked for before.
     """
 
     head: tuple[str, ...]
     end: tuple[str, ...]
     none: tuple[str, ...] = ("continue",)
+    turns: bool = False
 
     @property
     def is_bound(self) -> bool:
@@ -122,10 +124,12 @@ MANY: Final = Shape(
         *(" for x0 in source:", "  left -= 1"),
     ),
     (
-        *("  if type({x}) is not bytes or not {x}: return {x}", "  add({x})", "  room -= len({x})"),
+        *("  if type({x}) is not bytes or not {x}:", "   {turned}", "   return {x}"),
+        *("  add({x})", "  room -= len({x})"),
         *("  if room <= 0 or not left: return PAUSE", " return ALL"),
     ),
     none=("if left: continue", "return PAUSE"),
+    turns=True,
 )
 """What the items of `source` become, to be added, as much as there is room for."""
 
@@ -136,11 +140,13 @@ MERGED: Final = Shape(
         "  if state.lane != news.changes: return NOT_NOW",
     ),
     (
-        *("  if type({x}) is not bytes or state.reading: return {x}", "  size = buffer.size + len({x})"),
+        *("  if type({x}) is not bytes or state.reading:", "   {turned}", "   return {x}"),
+        "  size = buffer.size + len({x})",
         *("  if size >= most: return {x}", "  loose.append({x})", "  buffer.size = size"),
         *(f"  if len(loose) >= {YIELD_AFTER}: state.lane = {SHUT}", "  return ALL", " return run"),
     ),
     none=("return NONE_CAME",),
+    turns=True,
 )
 """The same for one item, unless something else is going on."""
 
@@ -203,6 +209,9 @@ class Written:
         return None if at < 0 else (at, frame.f_locals[f"x{at}"])
 
 
+_TURNED: Final = "if type(x{next}) is Reply or x{next} is END: return leave({at}, x{at}, [x{next}])"
+
+
 @functools.cache
 def _written(kinds: tuple[Kind, ...], shape: Shape, only_items: bool, gates: int) -> tuple[Any, CodeType, list[int]]:  # noqa: FBT001
     """The function for such stages, its code, and the line of each stage and of what comes behind them."""
@@ -214,10 +223,12 @@ def _written(kinds: tuple[Kind, ...], shape: Shape, only_items: bool, gates: int
     if not only_items:
         lines += ["  if type(x0) is Reply or x0 is END: return leave(-1, None, x0)"]
     lines += [f"  if not {half}.ready: return leave(-1, None, x0)" for half in halves]
+    turned = "pass"
     for at, kind in enumerate(kinds):
-        lines += _lines_of(at, kind, shape)
+        turned = "pass" if kind.only_items or kind.how == "watch" else _TURNED.format(at=at, next=at + 1)
+        lines += _lines_of(at, kind, "pass" if shape.turns and at + 1 == len(kinds) else turned, shape.none)
         starts.append(len(lines) + 1)
-    lines += [line.format(x=last) for line in shape.end]
+    lines += [line.format(x=last, turned=turned) for line in shape.end]
     scope: dict[str, Any] = dict(_SCOPE)
     exec(compile("\n".join(lines), "<fused stages>", "exec"), scope)  # noqa: S102 - of nothing but these lines
     if shape.is_bound:
@@ -240,20 +251,19 @@ def _functions_at(slot: Slot) -> tuple[Any, ...]:
     return slot.one or slot.sync or slot.stage.process, None, None
 
 
-def _lines_of(at: int, kind: Kind, shape: Shape) -> list[str]:
+def _lines_of(at: int, kind: Kind, turned: str, none: tuple[str, ...]) -> list[str]:
     item, function, out = f"x{at}", f"f{at}", f"x{at + 1}"
-    turned = f"if type({out}) is Reply or {out} is END: return leave({at}, {item}, [{out}])"
     if kind.how == "watch":
         return [f"  {out} = {item}", f"  try: {function}(d{at}, {item})", f"  except Exception as error: g{at}(error)"]
     if kind.how == "one":
-        return [f"  {out} = {function}({item})", *([] if kind.only_items else [f"  {turned}"])]
+        return [f"  {out} = {function}({item})", f"  {turned}"]
     return [
         f"  result = {'yield from ' if kind.how == 'await' else ''}{function}({item})",
         "  if type(result) is list and result:",
         f"   try: {out}, = result",
         f"   except ValueError: return leave({at}, {item}, result)",
-        *([] if kind.only_items else [f"   {turned}"]),
+        f"   {turned}",
         "  elif type(result) in NONE and not result:",
-        *(f"   {line}" for line in shape.none),
+        *(f"   {line}" for line in none),
         f"  else: return leave({at}, {item}, result)",
     ]

@@ -280,11 +280,13 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
     def _look(self) -> None:
         """Note what h11's states mean for the stage; nothing but the calls made here changes them."""
         h11, ours, theirs = self._h11, self.connection.our_state, self.connection.their_state
-        # A client may send when the response to what it sent has come.
-        self.ready = not self._is_client or not (ours is h11.DONE or ours is h11.MIGHT_SWITCH_PROTOCOL)
         self.sending_ended = ours is h11.MUST_CLOSE or ours is h11.CLOSED
         # The next request was received and is next, or there will be none.
-        self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing) or self._is_excess()
+        self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
+        if self._is_client:
+            # It may send when the response to what it sent has come.
+            self.ready = not (ours is h11.DONE or ours is h11.MIGHT_SWITCH_PROTOCOL)
+            self.has_more = self.has_more or self._is_excess()
 
     def _begin_next(self) -> bool:
         """When both messages are over, the connection is free again; whether it is."""

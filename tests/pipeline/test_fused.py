@@ -429,11 +429,11 @@ def test_what_was_read_waits_at_a_stage_that_does_not_want_it_any_more(stage: An
     loud = stage()
     engine = running(LineFramer() | loud)
     taken(engine)
-    assert engine.rests()
+    assert engine.inbound.rests()
     loud.has_more = loud.wants_input = stage is Quiet
-    assert not engine.rests()
+    assert not engine.inbound.rests()
     assert [] == list(engine.take_in(b"a\n"))
-    assert not engine.rests()
+    assert not engine.inbound.rests()
     assert (["polled", b"a"] if stage is Quiet else []) == taken(engine)
     loud.wants_input = True
     assert ([] if stage is Quiet else [b"a"]) == taken(engine)
@@ -450,8 +450,8 @@ def test_items_go_to_such_a_stage_one_by_one(reads: list[bytes]) -> None:
     engine, other = running(LineFramer() | Pongs() | Quiet()), running(LineFramer() | Pongs() | Quiet())
     got: list[Any] = taken(engine)
     for data in reads:
-        got += engine.take_in(data) if engine.rests() else received(engine, data)
-        if not engine.rests():
+        got += engine.take_in(data) if engine.inbound.rests() else received(engine, data)
+        if not engine.inbound.rests():
             got += taken(engine)
     assert received(other, *reads) == got
     assert written(other) == written(engine)
