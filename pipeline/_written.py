@@ -209,7 +209,14 @@ class Written:
         return None if at < 0 else (at, frame.f_locals[f"x{at}"])
 
 
-_TURNED: Final = "if type(x{next}) is Reply or x{next} is END: return leave({at}, x{at}, [x{next}])"
+_IS_TURNED: Final = "type(x{next}) is Reply or x{next} is END"
+_LEAVE: Final = "return leave({at}, x{at}, [x{next}])"
+_TURNED: Final = {
+    "one": f"if {_IS_TURNED}: {_LEAVE}",
+    # Stages that could give any number mostly pass on the item itself, or drop it.
+    "many": f"if x{{next}} is not x{{at}} and ({_IS_TURNED}): {_LEAVE}",
+}
+_TURNED["await"] = _TURNED["many"]
 
 
 @functools.cache
@@ -225,7 +232,7 @@ def _written(kinds: tuple[Kind, ...], shape: Shape, only_items: bool, gates: int
     lines += [f"  if not {half}.ready: return leave(-1, None, x0)" for half in halves]
     turned = "pass"
     for at, kind in enumerate(kinds):
-        turned = "pass" if kind.only_items or kind.how == "watch" else _TURNED.format(at=at, next=at + 1)
+        turned = "pass" if kind.only_items else _TURNED.get(kind.how, "pass").format(at=at, next=at + 1)
         lines += _lines_of(at, kind, "pass" if shape.turns and at + 1 == len(kinds) else turned, shape.none)
         starts.append(len(lines) + 1)
     lines += [line.format(x=last, turned=turned) for line in shape.end]
