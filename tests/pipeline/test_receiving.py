@@ -336,7 +336,8 @@ async def test_a_reply_leaves_before_the_item_behind_it_comes(*, many: bool) -> 
     assert [(b"a", 0), (b"a", 1), (b"b", 1), (b"b", 2)] == written
 
 
-@pytest.mark.parametrize("waits", [False, True])
+# The long way, what is behind a stage that may wait is in no batch with what is before it.
+@pytest.mark.parametrize("waits", [False, pytest.param(True, marks=pytest.mark.short_ways)])
 async def test_a_batch_that_is_interrupted_is_not_lost(*, waits: bool) -> None:
     """What was taken for it before the interrupt comes next, and so does the item in work."""
     interrupts = [KeyboardInterrupt]
