@@ -192,8 +192,9 @@ class Writing:
     def _write_merged(self) -> bool:
         """Write what was merged before somebody reads, as far as there is room; whether all of it was."""
         writer = self.wire.writer
-        free = self.lane_is_open or not (self.writing or self.news.turn_taken or not self.engine.outbound_idle)
-        if not (free and isinstance(writer, SocketWriter)):
+        if not isinstance(writer, SocketWriter):
+            return False
+        if self.lane != self.news.changes and (self.writing or self.news.turn_taken or not self.engine.outbound_idle):
             return False
         self.writes += 1
         data = self._buffer.take_loose()

@@ -81,7 +81,7 @@ class Shape:
         head: above them; {names} is what the stages need, `x0` is the item.
         end: below them, where {x} is what the item became, and {turned} leaves if that is no item.
         none: where it became nothing.
-        turns: whether {turned} is used; then it is not looked for before.
+        turns: whether bytes are to come out; what is none is looked at by {turned} at the end.
     """
 
     head: tuple[str, ...]
@@ -213,6 +213,8 @@ _IS_TURNED: Final = "type(x{next}) is Reply or x{next} is END"
 _LEAVE: Final = "return leave({at}, x{at}, [x{next}])"
 _TURNED: Final = {
     "one": f"if {_IS_TURNED}: {_LEAVE}",
+    # On the way to bytes it mostly is some already.
+    "bytes": f"if type(x{{next}}) is not bytes and ({_IS_TURNED}): {_LEAVE}",
     # Stages that could give any number mostly pass on the item itself, or drop it.
     "many": f"if x{{next}} is not x{{at}} and ({_IS_TURNED}): {_LEAVE}",
 }
@@ -232,7 +234,8 @@ def _written(kinds: tuple[Kind, ...], shape: Shape, only_items: bool, gates: int
     lines += [f"  if not {half}.ready: return leave(-1, None, x0)" for half in halves]
     turned = "pass"
     for at, kind in enumerate(kinds):
-        turned = "pass" if kind.only_items else _TURNED.get(kind.how, "pass").format(at=at, next=at + 1)
+        how = "bytes" if kind.how == "one" and shape.turns else kind.how
+        turned = "pass" if kind.only_items else _TURNED.get(how, "pass").format(at=at, next=at + 1)
         lines += _lines_of(at, kind, "pass" if shape.turns and at + 1 == len(kinds) else turned, shape.none)
         starts.append(len(lines) + 1)
     lines += [line.format(x=last, turned=turned) for line in shape.end]

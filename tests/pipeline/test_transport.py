@@ -15,7 +15,7 @@ import trio
 import trio.testing
 
 from pipeline import END, HalfCloseError, Inbound, Outbound, Passthrough, Pipeline, Reply, inbound, outbound
-from pipeline._transport import NOTHING, READ_BYTES, DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
+from pipeline._transport import NOTHING, WAITS, DirectReader, DirectWriter, SocketReader, SocketWriter, Wire
 from tests.pipeline import parts
 from tests.pipeline.wires import (
     PATIENCE,
@@ -904,23 +904,49 @@ async def test_a_socket_that_was_reset_while_input_was_there_or_nothing_waits() 
 
 
 @pytest.mark.real_time
-async def test_behind_a_full_read_there_may_be_nothing() -> None:
-    """It was looked for, and then waited for."""
+async def test_what_is_there_is_looked_for_before_waiting_unless_it_was_in_vain_not_long_ago() -> None:
+    """Each read has a checkpoint, and gets what there is, either way."""
     near, far = await unix_pair()
     async with near, far:
         reader, _ = ends(near)
-        await far.send_all(bytes(READ_BYTES))
-        assert READ_BYTES == len(await reader.read())
-        got: list[Any] = []
+        assert isinstance(reader, DirectReader)
+        for waits in (0, *range(WAITS, -1, -1), WAITS):
+            got: list[Any] = []
 
-        async def read() -> None:
-            got.append(await reader.read())
+            async def read(got: list[Any] = got) -> None:
+                with trio.testing.assert_checkpoints():
+                    got.append(await reader.read())
 
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(read)
-            await trio.testing.wait_all_tasks_blocked()
-            await far.send_all(b"late")
-        assert [b"late"] == got
+            if waits < WAITS:
+                await far.send_all(b"there")
+                await read()
+            else:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(read)
+                    await trio.testing.wait_all_tasks_blocked()
+                    await far.send_all(b"late")
+            assert ([b"there" if waits < WAITS else b"late"], waits) == (got, reader._waits)
+
+
+@pytest.mark.real_time
+async def test_a_read_that_is_interrupted_before_it_waits_does_not() -> None:
+    """Nor if it waits already: which of the two, trio decides anew each time."""
+    for _ in range(20):
+        async with parts.tcp_pair() as (near, far):
+            wire = Wire(near)
+            got: list[Any] = []
+
+            async def read(wire: Wire = wire, got: list[Any] = got) -> None:
+                assert wire.reader is not None
+                got.append(await wire.reader.read())
+
+            with trio.fail_after(PATIENCE):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(read)
+                    await trio.lowlevel.checkpoint()  # it has begun
+                    await trio.lowlevel.checkpoint()
+                    wire.interrupt()
+            assert [NOTHING] == got
 
 
 @pytest.mark.real_time
