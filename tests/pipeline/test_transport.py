@@ -932,7 +932,7 @@ async def test_what_is_there_is_looked_for_before_waiting_unless_it_was_in_vain_
 async def test_a_read_that_is_interrupted_before_it_waits_does_not() -> None:
     """Nor if it waits already: which of the two, trio decides anew each time."""
     for _ in range(20):
-        async with parts.tcp_pair() as (near, far):
+        async with parts.tcp_pair() as (near, _):
             wire = Wire(near)
             got: list[Any] = []
 
