@@ -24,6 +24,8 @@ Received = TypeVar("Received", covariant=True, default=Any)
 
 T = TypeVar("T")
 
+_NEVER_WAITS: Final[frozenset[type[Any]]] = frozenset((dict, bytes, str))
+"""Nothing of these types is ever given to trio to wait for: such an item is one."""
 _NO_ITEMS: Final = frozenset((NeedInput, Mark, End, Waiting))
 
 
@@ -98,7 +100,7 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
         try:
             for item in driver.ready:
                 loop = driver.loop
-                if loop is None or loop.gi_yieldfrom is None:  # `stage_waits`, but fast
+                if loop is None or type(item) in _NEVER_WAITS or loop.gi_yieldfrom is None:  # `stage_waits`, but fast
                     return item
                 driver.wait_for(item)
                 break

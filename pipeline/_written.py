@@ -81,13 +81,14 @@ class Shape:
         head: above them; {names} is what the stages need, `x0` is the item.
         end: below them, where {x} is what the item became, and {turned} leaves if that is no item.
         none: where it became nothing.
-        turns: whether bytes are to come out; what is none is looked at by {turned} at the end.
+        turns: where what comes out is looked at by {turned}: "bytes", if it is none; "kind", by its type, which is
+            known as `kind`. Else that is done before.
     """
 
     head: tuple[str, ...]
     end: tuple[str, ...]
     none: tuple[str, ...] = ("continue",)
-    turns: bool = False
+    turns: str = ""
 
     @property
     def is_bound(self) -> bool:
@@ -104,10 +105,11 @@ ITEMS: Final = Shape(
 SIZED: Final = Shape(
     (f"def run(source, {{names}}, {_LOCAL}):", f" left = {MAX_BYTES}", " for x0 in source:"),
     (
-        *("  yield {x}", "  kind = type({x})"),
+        *("  kind = type({x})", "  {turned}", "  yield {x}"),
         *("  if kind is bytes or kind is str:", "   left -= len({x})"),
         "   if left <= 0: return leave(FULL, None, None)",
     ),
+    turns="kind",
 )
 """The same, where it may come to much, so that it has to be counted."""
 
@@ -129,7 +131,7 @@ MANY: Final = Shape(
         *("  if room <= 0 or not left: return PAUSE", " return ALL"),
     ),
     none=("if left: continue", "return PAUSE"),
-    turns=True,
+    turns="bytes",
 )
 """What the items of `source` become, to be added, as much as there is room for."""
 
@@ -146,7 +148,7 @@ MERGED: Final = Shape(
         *(f"  if len(loose) >= {YIELD_AFTER}: state.lane = {SHUT}", "  return ALL", " return run"),
     ),
     none=("return NONE_CAME",),
-    turns=True,
+    turns="bytes",
 )
 """The same for one item, unless something else is going on."""
 
@@ -213,6 +215,7 @@ _IS_TURNED: Final = "type(x{next}) is Reply or x{next} is END"
 _LEAVE: Final = "return leave({at}, x{at}, [x{next}])"
 _TURNED: Final = {
     "one": f"if {_IS_TURNED}: {_LEAVE}",
+    "kind": f"if kind is Reply or x{{next}} is END: {_LEAVE}",
     # On the way to bytes it mostly is some already.
     "bytes": f"if type(x{{next}}) is not bytes and ({_IS_TURNED}): {_LEAVE}",
     # Stages that could give any number mostly pass on the item itself, or drop it.
@@ -234,9 +237,10 @@ def _written(kinds: tuple[Kind, ...], shape: Shape, only_items: bool, gates: int
     lines += [f"  if not {half}.ready: return leave(-1, None, x0)" for half in halves]
     turned = "pass"
     for at, kind in enumerate(kinds):
-        how = "bytes" if kind.how == "one" and shape.turns else kind.how
-        turned = "pass" if kind.only_items else _TURNED.get(how, "pass").format(at=at, next=at + 1)
-        lines += _lines_of(at, kind, "pass" if shape.turns and at + 1 == len(kinds) else turned, shape.none)
+        is_last = at + 1 == len(kinds)
+        how = shape.turns if shape.turns and (is_last or (shape.turns == "bytes" and kind.how == "one")) else kind.how
+        turned = "pass" if kind.only_items or kind.how == "watch" else _TURNED[how].format(at=at, next=at + 1)
+        lines += _lines_of(at, kind, "pass" if shape.turns and is_last else turned, shape.none)
         starts.append(len(lines) + 1)
     lines += [line.format(x=last, turned=turned) for line in shape.end]
     scope: dict[str, Any] = dict(_SCOPE)
