@@ -1,4 +1,4 @@
-"""The benchmark of HTTP1 runs, and both of its servers answer the same."""
+"""Both servers of the benchmark of HTTP1 answer the same."""
 
 from __future__ import annotations
 
@@ -20,15 +20,3 @@ def test_each_server_answers_all_requests_of_a_connection(kind: str) -> None:
             for _ in range(2):
                 client.ask(1)
                 client.read(1)
-
-
-@pytest.mark.full
-def test_cost_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    BESIDE.main([], requests=800, rounds=1)
-    printed = capsys.readouterr().out
-    assert all(f"\n| {label} | " in printed for label in BESIDE.labels())
-
-
-def test_the_page_has_a_line_for_each() -> None:
-    """`python tests/benchmarks/http1.py --write` measures anew; nobody compares the numbers."""
-    assert BESIDE.labels() == BESIDE.labels_of_page()
