@@ -27,7 +27,8 @@ from typing_extensions import TypeVar
 from ._chain import Duplex, Inbound, Outbound, Passthrough, chain_of, claim, places_of
 from ._counting import Counting
 from ._errors import FrameError, LimitError, PipelineError, StageTimeoutError
-from ._flow import BLOCKED, NEED_INPUT, Flow, NeedInput, Waiting
+from ._fastflow import FastFlow
+from ._flow import BLOCKED, NEED_INPUT, NeedInput, Waiting
 from ._outgoing import WRITE_BYTES, ClientOut, Outgoing, refuse_marks
 from ._slot import Slot
 from ._stage import END, End, Stage
@@ -79,7 +80,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         self.seats = tuple([take_seat(place) for place in places_of(chain)])
         describe = self._describe
         self._inbound, self._outbound = (
-            Flow(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
+            FastFlow(slots, describe, show_items=show_items, max_reply_bytes=max_reply_bytes)
             for slots in connect(self.seats)
         )
         self._inbound.other, self._outbound.other = self._outbound, self._inbound
@@ -246,7 +247,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         return inbound and self._begun and not self.owes_replies
 
     @property
-    def inbound(self) -> Flow:
+    def inbound(self) -> FastFlow:
         """Inbound by itself, for a driver in a hurry."""
         return self._inbound
 
@@ -263,7 +264,7 @@ class Engine(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         return self._inbound.ready_taken()
 
     def ready_items(self) -> Iterator[Any]:
-        """What can be taken in between instead of `advance_quickly`, faster; see `Flow.ready`."""
+        """What can be taken in between instead of `advance_quickly`, faster; see `FastFlow.ready`."""
         return self._inbound.ready()
 
     def take_over(self, yielded: Any) -> Waiting:

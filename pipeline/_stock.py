@@ -105,6 +105,13 @@ class Stock:
         """Whether so many replies wait here that the other flow must not cause more."""
         return self.owed >= self.max_reply_bytes
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits anywhere, and the flow goes on."""
+        return not (self.stirred or self.arrived or self._delayed or self._dead or self.ended or self._broken) and all(
+            slot.idle for slot in self.slots
+        )
+
     def splits_a_list(self, at: int) -> bool:
         return any(slot.mid_list for slot in self.slots[self._dead : at])
 

@@ -33,7 +33,7 @@ PURE = [
     "_counting",
     "_stock",
 ]
-PURE += ["_flow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
+PURE += ["_flow", "_fastflow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
 PURE += ["_streamrules", "_turns", "_stats"]
 # Here is trio:
 ON_TRIO = [
