@@ -72,6 +72,12 @@ _SCOPE: Final = {
     **{said.name: said for said in Said},
 }
 
+_IS_TURNED: Final = "type({x}) is Reply or {x} is END"
+# On the way to bytes it mostly is some already.
+_IS_TURNED_IF_NO_BYTES: Final = f"type({{x}}) is not bytes and ({_IS_TURNED})"
+# Stages that could give any number mostly pass on the item itself, or drop it.
+_IS_TURNED_IF_CHANGED: Final = f"{{x}} is not {{item}} and ({_IS_TURNED})"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
@@ -81,14 +87,15 @@ class Shape:
         head: above them; {names} is what the stages need, `x0` is the item.
         end: below them, where {x} is what the item became, and {turned} leaves if that is no item.
         none: where it became nothing.
-        turns: where what comes out is looked at by {turned}: "bytes", if it is none; "kind", by its type, which is
-            known as `kind`. Else that is done before.
+        is_turned: asks of the one item {x} that a stage gave for each of its own whether it is a reply or the end.
+        last_is_turned: asks it of what the last stage gave, by {turned}; "": that is asked right behind that stage.
     """
 
     head: tuple[str, ...]
     end: tuple[str, ...]
     none: tuple[str, ...] = ("continue",)
-    turns: str = ""
+    is_turned: str = _IS_TURNED
+    last_is_turned: str = ""
 
     @property
     def is_bound(self) -> bool:
@@ -109,7 +116,7 @@ SIZED: Final = Shape(
         *("  if kind is bytes or kind is str:", "   left -= len({x})"),
         "   if left <= 0: return leave(FULL, None, None)",
     ),
-    turns="kind",
+    last_is_turned="kind is Reply or {x} is END",
 )
 """The same, where it may come to much, so that it has to be counted."""
 
@@ -131,7 +138,8 @@ MANY: Final = Shape(
         *("  if room <= 0 or not left: return PAUSE", " return ALL"),
     ),
     none=("if left: continue", "return PAUSE"),
-    turns="bytes",
+    is_turned=_IS_TURNED_IF_NO_BYTES,
+    last_is_turned=_IS_TURNED_IF_NO_BYTES,
 )
 """What the items of `source` become, to be added, as much as there is room for."""
 
@@ -148,7 +156,8 @@ MERGED: Final = Shape(
         *(f"  if len(loose) >= {YIELD_AFTER}: state.lane = {SHUT}", "  return ALL", " return run"),
     ),
     none=("return NONE_CAME",),
-    turns="bytes",
+    is_turned=_IS_TURNED_IF_NO_BYTES,
+    last_is_turned=_IS_TURNED_IF_NO_BYTES,
 )
 """The same for one item, unless something else is going on."""
 
@@ -211,17 +220,12 @@ class Written:
         return None if at < 0 else (at, frame.f_locals[f"x{at}"])
 
 
-_IS_TURNED: Final = "type(x{next}) is Reply or x{next} is END"
-_LEAVE: Final = "return leave({at}, x{at}, [x{next}])"
-_TURNED: Final = {
-    "one": f"if {_IS_TURNED}: {_LEAVE}",
-    "kind": f"if kind is Reply or x{{next}} is END: {_LEAVE}",
-    # On the way to bytes it mostly is some already.
-    "bytes": f"if type(x{{next}}) is not bytes and ({_IS_TURNED}): {_LEAVE}",
-    # Stages that could give any number mostly pass on the item itself, or drop it.
-    "many": f"if x{{next}} is not x{{at}} and ({_IS_TURNED}): {_LEAVE}",
-}
-_TURNED["await"] = _TURNED["many"]
+def _leave_if(is_turned: str, at: int, kind: Kind) -> str:
+    """The line that leaves if what the stage gave is no item."""
+    if kind.only_items or kind.how == "watch":
+        return "pass"
+    item, out = f"x{at}", f"x{at + 1}"
+    return f"if {is_turned.format(item=item, x=out)}: return leave({at}, {item}, [{out}])"
 
 
 @functools.cache
@@ -237,10 +241,10 @@ def _written(kinds: tuple[Kind, ...], shape: Shape, only_items: bool, gates: int
     lines += [f"  if not {half}.ready: return leave(-1, None, x0)" for half in halves]
     turned = "pass"
     for at, kind in enumerate(kinds):
-        is_last = at + 1 == len(kinds)
-        how = shape.turns if shape.turns and (is_last or (shape.turns == "bytes" and kind.how == "one")) else kind.how
-        turned = "pass" if kind.only_items or kind.how == "watch" else _TURNED[how].format(at=at, next=at + 1)
-        lines += _lines_of(at, kind, "pass" if shape.turns and is_last else turned, shape.none)
+        asked_below = shape.last_is_turned if at + 1 == len(kinds) else ""
+        asked_here = shape.is_turned if kind.how == "one" else _IS_TURNED_IF_CHANGED
+        turned = _leave_if(asked_below or asked_here, at, kind)
+        lines += _lines_of(at, kind, "pass" if asked_below else turned, shape.none)
         starts.append(len(lines) + 1)
     lines += [line.format(x=last, turned=turned) for line in shape.end]
     scope: dict[str, Any] = dict(_SCOPE)
