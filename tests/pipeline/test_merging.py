@@ -150,24 +150,24 @@ async def test_many_merged_items_wait_on_any_transport(*, waits: bool) -> None:
         assert [b"a\nb\nc\n"] == stream.writes
 
 
+async def turns_while_merging(chain: Any, item: bytes, times: int) -> int:
+    """How often other tasks had their turn while one did nothing but send."""
+    async with over_tcp(chain, merge_writes=True) as (pipeline, _there), turns_of_others() as turns:
+        for _ in range(times):
+            await pipeline.send_many([item])
+    return turns.count
+
+
 @pytest.mark.real_time
 async def test_small_batches_that_are_merged_let_others_run() -> None:
     """Nothing is ever written, so the number of items decides."""
-    async with over_tcp(Join(), merge_writes=True) as (pipeline, _there):
-        async with turns_of_others() as turns:
-            for _ in range(3000):
-                await pipeline.send_many([b"x"])
-        assert turns.count >= 3
+    assert await turns_while_merging(Join(), b"x", 3000) >= 3
 
 
 @pytest.mark.real_time
 async def test_many_merged_items_of_which_nothing_comes_let_others_run() -> None:
     """A busy loop of them cannot hold up the other tasks."""
-    async with over_tcp(Odd(), merge_writes=True) as (pipeline, _there):
-        async with turns_of_others() as turns:
-            for _ in range(100):
-                await pipeline.send_many([b"0"])
-        assert turns.count >= 50
+    assert await turns_while_merging(Odd(), b"0", 100) >= 50
 
 
 @pytest.mark.real_time

@@ -20,7 +20,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, pipeline_stats
+from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, Stage, pipeline_stats
 from stages import Logger, Meter
 from tests.pipeline.ways import long_ways_only
 
@@ -253,10 +253,11 @@ class Ahead(_Acts, Outbound[bytes, bytes]):
         return [b"<all>"]
 
 
-class Ticking(_Acts, Inbound[bytes, bytes]):
+class _Later(_Acts, Stage[bytes, bytes]):
     """Says something both ways, some time after the last item."""
 
     deadline: Any = None
+    says: tuple[bytes, bytes]  # the way its items go, and back
 
     def process_sync(self, item: bytes, /) -> Any:
         self.deadline = self.now() + 10
@@ -264,7 +265,20 @@ class Ticking(_Acts, Inbound[bytes, bytes]):
 
     async def on_timer(self, now: float, /) -> Any:
         self.deadline = None
-        return [self.mark + b"tick", Reply(self.mark + b"beat")]
+        on, back = self.says
+        return [self.mark + on, Reply(self.mark + back)]
+
+
+class Ticking(_Later, Inbound[bytes, bytes]):
+    """After something came in."""
+
+    says = b"tick", b"beat"
+
+
+class Late(_Later, Outbound[bytes, bytes]):
+    """After something was sent."""
+
+    says = b"told", b"tell"
 
 
 class Alive(_Acts, Inbound[bytes, bytes]):
@@ -282,20 +296,6 @@ class Alive(_Acts, Inbound[bytes, bytes]):
     async def on_timer(self, now: float, /) -> Any:
         self.deadline = now + 7
         return [Reply(self.mark + b"alive")]
-
-
-class Late(_Acts, Outbound[bytes, bytes]):
-    """Says something both ways, some time after the last item was sent."""
-
-    deadline: Any = None
-
-    def process_sync(self, item: bytes, /) -> Any:
-        self.deadline = self.now() + 10
-        return self.act(item)
-
-    async def on_timer(self, now: float, /) -> Any:
-        self.deadline = None
-        return [self.mark + b"told", Reply(self.mark + b"tell")]
 
 
 class Slow(_Acts, Outbound[bytes, bytes]):

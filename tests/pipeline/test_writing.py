@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -48,19 +50,34 @@ async def test_a_reply_that_is_given_while_a_send_writes_goes_out_behind_it() ->
         nursery.cancel_scope.cancel()
 
 
+@asynccontextmanager
+async def reply_behind_a_send(
+    pipeline: Pipeline[Any, Any], there: trio.SocketStream, ping: bytes = b"ping"
+) -> AsyncIterator[trio.CancelScope]:
+    """A send is stuck on a clogged wire, and a receive that waits has left a reply to it; yields the send's scope."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(pipeline.receive)
+        scope = trio.CancelScope()
+
+        @nursery.start_soon
+        async def send() -> None:
+            with scope:
+                await pipeline.send(b"item")
+
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        await there.send_all(ping + b"\n")
+        await until(lambda: pipeline._engine.owes_replies)
+        with trio.fail_after(PATIENCE):
+            yield scope
+        nursery.cancel_scope.cancel()
+
+
 @pytest.mark.real_time
 async def test_a_reply_that_is_given_while_a_quick_send_waits_goes_out_behind_it() -> None:
     async with over_tcp(Lines() | Answers()) as (pipeline, there):
-        clogged = await clog(pipeline.transport)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(pipeline.receive)
-            nursery.start_soon(pipeline.send, b"item")
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            await there.send_all(b"ping\n")
-            await until(lambda: pipeline._engine.owes_replies)
-            with trio.fail_after(PATIENCE):
-                assert (await all_of(there, clogged + 10)).endswith(b"item\npong\n")
-            nursery.cancel_scope.cancel()
+        size = await clog(pipeline.transport)
+        async with reply_behind_a_send(pipeline, there):
+            assert (await all_of(there, size + 10)).endswith(b"item\npong\n")
 
 
 async def test_a_reply_that_a_stage_refuses_breaks_outbound() -> None:
@@ -264,22 +281,9 @@ async def test_a_reply_left_to_a_send_that_is_cancelled_is_written_by_the_receiv
     """The receive waits for input already, and nothing else may ever happen (P14)."""
     async with over_tcp(Lines() | Answers()) as (pipeline, there):
         size = await clog(pipeline.transport)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(pipeline.receive)
-            scope = trio.CancelScope()
-
-            @nursery.start_soon
-            async def send() -> None:
-                with scope:
-                    await pipeline.send(b"item")
-
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            await there.send_all(b"ping\n")
-            await until(lambda: pipeline._engine.owes_replies)
-            scope.cancel()
-            with trio.fail_after(PATIENCE):
-                assert (await all_of(there, size + 5)).endswith(b"pong\n")
-            nursery.cancel_scope.cancel()
+        async with reply_behind_a_send(pipeline, there) as send:
+            send.cancel()
+            assert (await all_of(there, size + 5)).endswith(b"pong\n")
 
 
 async def test_a_send_that_is_cancelled_when_a_part_is_written_goes_on_with_the_next_write() -> None:
@@ -328,24 +332,12 @@ async def test_a_send_that_is_cancelled_in_the_replies_behind_it_has_gone_out(*,
         pipeline = Pipeline(here, Lines() | Answers() | stage())
         await pipeline.send(b"")
         size = 1 + await clog(here)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(pipeline.receive)
-            scope = trio.CancelScope()
-
-            @nursery.start_soon
-            async def send() -> None:
-                with scope:
-                    await pipeline.send(b"item")
-
-            await trio.testing.wait_all_tasks_blocked(0.01)
-            await there.send_all(b"ping 20000000\n")
-            await until(lambda: pipeline._engine.owes_replies)
+        async with reply_behind_a_send(pipeline, there, b"ping 20000000") as send:
             assert b"item\npong." == (await all_of(there, size + 10))[size : size + 10]
             await trio.testing.wait_all_tasks_blocked(0.01)
-            scope.cancel()
-            await until(lambda: scope.cancelled_caught)
+            send.cancel()
+            await until(lambda: send.cancelled_caught)
             assert pipeline.cut_send_goes_out
-            nursery.cancel_scope.cancel()
         await there.aclose()
         with pytest.raises(trio.BrokenResourceError):
             await pipeline.aclose()
