@@ -90,3 +90,17 @@ def peak_bytes(framer: Any, pieces: Iterable[bytes]) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def check_dropping_takes_no_memory(framer: Any, pieces: Iterable[bytes]) -> None:
+    """Of many MiB that are over the limit of 64 KiB no more is kept than the limit and the piece at hand."""
+    peak = peak_bytes(framer, pieces)
+    print(f"peak: dropping {peak / 1024:.0f} KiB")
+    assert peak < 4 * 65536
+
+
+def check_keeping_takes_little_memory(framer: Any, pieces: Iterable[bytes]) -> None:
+    """A frame of 8 MiB takes a small multiple of its size."""
+    peak = peak_bytes(framer, pieces)
+    print(f"peak: keeping 8 MiB {peak / MIB:.1f} MiB")
+    assert peak < 4 * 8 * MIB

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import struct
 from collections.abc import Iterator
@@ -17,15 +16,20 @@ from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Incomplet
 from pipeline.testing import Harness, check_framer, check_limit, check_linear
 from stages import LengthFramer
 
-from .driving import MIB, RANDOM_CUTS, cpu_ratio, error_of, finished, outcome, peak_bytes, pieces_at, random_pieces
+from .driving import (
+    MIB,
+    RANDOM_CUTS,
+    check_dropping_takes_no_memory,
+    check_keeping_takes_little_memory,
+    cpu_ratio,
+    error_of,
+    finished,
+    outcome,
+    pieces_at,
+    random_pieces,
+)
 
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Skipped frames are logged by the ten thousand here."""
-    logging.getLogger("stages.framing").disabled = True
-    yield
-    logging.getLogger("stages.framing").disabled = False
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 # ---- what a frame is
@@ -339,8 +343,5 @@ def test_4_mib_frame_byte_by_byte_is_linear() -> None:
 @pytest.mark.full
 def test_64_mib_frame_takes_no_more_memory_than_the_limit() -> None:
     """Dropping it, next to nothing; below the limit, a small multiple of its size."""
-    dropped = peak_bytes(LengthFramer(max_bytes=65536, oversize="skip"), one_frame(64 * MIB, 1024))
-    kept = peak_bytes(LengthFramer(max_bytes=9 * MIB), one_frame(8 * MIB, 1024))
-    print(f"peak: dropping 64 MiB {dropped / 1024:.0f} KiB, keeping 8 MiB {kept / MIB:.1f} MiB")
-    assert dropped < 4 * 65536
-    assert kept < 4 * 8 * MIB
+    check_dropping_takes_no_memory(LengthFramer(max_bytes=65536, oversize="skip"), one_frame(64 * MIB, 1024))
+    check_keeping_takes_little_memory(LengthFramer(max_bytes=9 * MIB), one_frame(8 * MIB, 1024))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import random
 from collections.abc import Iterator
 from functools import partial
@@ -17,7 +16,19 @@ from pipeline import CorruptFrameError, FrameTooLongError, IncompleteFrameError
 from pipeline.testing import Harness, check_framer, check_limit, check_linear
 from stages import LineFramer
 
-from .driving import MIB, RANDOM_CUTS, cpu_ratio, finished, outcome, peak_bytes, pieces_at, random_pieces
+from .driving import (
+    MIB,
+    RANDOM_CUTS,
+    check_dropping_takes_no_memory,
+    check_keeping_takes_little_memory,
+    cpu_ratio,
+    finished,
+    outcome,
+    pieces_at,
+    random_pieces,
+)
+
+pytestmark = pytest.mark.usefixtures("quiet")
 
 PARAMETERS: list[dict[str, Any]] = [
     {},
@@ -34,14 +45,6 @@ PARAMETERS: list[dict[str, Any]] = [
 ]
 EVERY_KIND = pytest.mark.parametrize("parameters", PARAMETERS, ids=str)
 WIRES = st.lists(st.sampled_from([b"a", b"b", b"\r", b"\n", b"\r\n", b"abc\r\n"]), max_size=20).map(b"".join)
-
-
-@pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    """Skipped lines are logged by the ten thousand here."""
-    logging.getLogger("stages.framing").disabled = True
-    yield
-    logging.getLogger("stages.framing").disabled = False
 
 
 def lines_of(*pieces: bytes, **parameters: Any) -> list[bytes]:
@@ -387,8 +390,5 @@ def test_4_mib_line_byte_by_byte_is_linear(ending: Any) -> None:
 @pytest.mark.full
 def test_64_mib_line_takes_no_more_memory_than_the_limit() -> None:
     """Dropping it, no more than the limit and the piece at hand; below the limit, a small multiple of its size."""
-    dropped = peak_bytes(LineFramer(oversize="skip"), endless(64 * MIB))
-    kept = peak_bytes(LineFramer(8 * MIB), [*endless(8 * MIB - 1024), b"\n"])
-    print(f"peak: dropping 64 MiB {dropped / 1024:.0f} KiB, keeping 8 MiB {kept / MIB:.1f} MiB")
-    assert dropped < 4 * 65536
-    assert kept < 4 * 8 * MIB
+    check_dropping_takes_no_memory(LineFramer(oversize="skip"), endless(64 * MIB))
+    check_keeping_takes_little_memory(LineFramer(8 * MIB), [*endless(8 * MIB - 1024), b"\n"])
