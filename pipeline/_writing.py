@@ -17,7 +17,8 @@ from ._errors import HalfCloseError, PipelineError
 from ._flow import WOULD_WAIT, Waiting
 from ._news import Newsroom, briefly, closed_error
 from ._quick import NOT_NOW, SHUT, QuickSend
-from ._transport import SocketWriter, Wire
+from ._socketends import SocketWriter
+from ._transport import Wire
 
 
 class Role:

@@ -37,6 +37,8 @@ PURE += ["_flow", "_fastflow", "_wiring", "_buffer", "_outgoing", "_core", "_qui
 PURE += ["_streamrules", "_turns", "_stats"]
 # Here is trio:
 ON_TRIO = [
+    "_ends",
+    "_socketends",
     "_transport",
     "_news",
     "_writing",

@@ -13,9 +13,10 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
 import trio
+import trio.testing
 import trustme
 
-from pipeline import Inbound, IncompleteFrameError, Outbound
+from pipeline import Inbound, IncompleteFrameError, Outbound, Reply
 
 Bytes: TypeAlias = "bytes | bytearray | memoryview"
 
@@ -41,6 +42,16 @@ class Lines(Inbound[bytes, bytes]):
     def unread(self, outputs: Any, /) -> list[bytes]:
         rest, self.rest = self.rest, b""
         return [*(line + b"\n" for line in outputs), rest]
+
+
+class Answers(Inbound[Any, Any]):
+    """Replies what it gets, many times over."""
+
+    def __init__(self, times: int = 1) -> None:
+        self.times = times
+
+    def process_sync(self, item: Any, /) -> list[Any]:
+        return [Reply(item)] * self.times
 
 
 class Closing(Outbound[bytes, bytes]):
@@ -134,6 +145,16 @@ async def tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
         return near, await listener.accept()
 
 
+async def memory_pair() -> tuple[Any, Any]:
+    await trio.lowlevel.checkpoint()
+    return trio.testing.memory_stream_pair()
+
+
+async def lockstep_pair() -> tuple[Any, Any]:
+    await trio.lowlevel.checkpoint()
+    return trio.testing.lockstep_stream_pair()
+
+
 async def unix_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
     """Two ends of a connection of Unix sockets."""
     await trio.lowlevel.checkpoint()
@@ -160,6 +181,14 @@ def tls(
         trio.SSLStream(near, client, server_hostname="localhost"),
         trio.SSLStream(far, server, server_side=True),
     )
+
+
+async def tls_pair() -> tuple[Any, Any]:
+    return tls(*await tcp_pair())
+
+
+async def tls_in_memory() -> tuple[Any, Any]:
+    return tls(*await memory_pair())
 
 
 async def clog(stream: trio.SocketStream, data: bytes = b"x" * 65536) -> int:
