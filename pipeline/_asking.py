@@ -15,7 +15,8 @@ from ._core import Engine
 from ._counting import CountedSlot, Counting, Taken
 from ._driver import Driver
 from ._pipeline import Pipeline
-from ._slot import Noted, Results, Slot
+from ._results import Noted, Results
+from ._slot import Slot
 from ._stage import END
 from ._stats import NOT_READY, OVER, PAUSED, PipelineStats, StageStats, WaitsFor
 from ._writing import Writing

@@ -13,8 +13,9 @@ from typing import Any, NoReturn
 
 from ._errors import StageReturnError
 from ._items import show_item
+from ._results import Noted
 from ._row import before
-from ._slot import Noted, Slot
+from ._slot import Slot
 from ._stage import END, Stage, results_of
 
 Call = tuple[Any, ...]

@@ -21,7 +21,8 @@ from operator import length_hint
 from typing import Any, Final, cast
 
 from ._call import Waiting
-from ._slot import Slot, close_results
+from ._results import close_results
+from ._slot import Slot
 from ._stage import END, Reply
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dis
 import functools
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from inspect import CO_COROUTINE
 from operator import length_hint
 from types import CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, Final
 
 from ._chain import Inbound, Place
+from ._results import Results, close_results
 from ._row import Row, behind, row_of
 from ._stage import Stage, declares, is_generator, one_process, sync_process
 
@@ -265,58 +265,6 @@ class Slot:
         taken = self.stage.unread(outputs)
         back = None if taken is None else list(taken)
         return [item for item in back if not is_empty(item)] if back and not (outputs or holds) else back
-
-
-class Results:
-    """Results in a row of which more can be put in front; closed together."""
-
-    def __init__(self, *parts: Iterator[Any]) -> None:
-        self._parts = deque(parts)
-
-    def __iter__(self) -> Results:
-        return self
-
-    def __next__(self) -> Any:
-        while self._parts:
-            for out in self._parts[0]:
-                return out
-            self._parts.popleft()
-        raise StopIteration
-
-    def push(self, out: object) -> None:
-        """Put one result in front."""
-        self._parts.appendleft(iter((out,)))
-
-    def close(self) -> None:
-        """Close all parts that can be."""
-        for part in self._parts:
-            close_results(part)
-
-
-class Noted:
-    """Results that tell when one of them is taken."""
-
-    def __init__(self, results: Iterator[Any], note: Callable[[], None]) -> None:
-        self._results, self._note = results, note
-
-    def __iter__(self) -> Noted:
-        return self
-
-    def __next__(self) -> Any:
-        out = next(self._results)
-        self._note()
-        return out
-
-    def close(self) -> None:
-        """Close what is not taken."""
-        close_results(self._results)
-
-
-def close_results(results: object) -> None:
-    """Let a lazy result clean up."""
-    close = getattr(results, "close", None)
-    if close is not None:
-        close()
 
 
 def is_empty(item: object) -> bool:

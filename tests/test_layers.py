@@ -26,6 +26,7 @@ PURE = [
     "_function",
     "_items",
     "_row",
+    "_results",
     "_slot",
     "_written",
     "_fused",
