@@ -14,7 +14,7 @@ import trio
 from .._chain import places_of
 from .._pipeline import Pipeline
 from ._cancel_at import Cancelled, cancelled_at
-from ._outcome import Factory, name_of
+from ._outcome import Factory, name_of, refuse_object
 from ._report import fail
 
 
@@ -43,6 +43,7 @@ async def check_cancellation(factory: Factory, *, wire: Sequence[Any] = (), clie
     Raises:
         AssertionError: names the rule, the checkpoint, and where it is.
     """
+    refuse_object(factory)
     places = await _check_inbound(factory, wire)
     if client:
         places += await _check_outbound(factory, wire, client)
@@ -69,7 +70,11 @@ class _Run:
 
 @asynccontextmanager
 async def _running(factory: Factory, wire: Sequence[Any], run: _Run) -> AsyncIterator[Pipeline[Any, Any]]:
-    """A chain on channels; wire items come one by one, and what is written, and an error, end up in `run`."""
+    """A chain on channels; wire items come one by one, and what is written, and an error, end up in `run`.
+
+    Raises:
+        Exception: the chain cannot be entered, so there is nothing to cancel.
+    """
     feed, source = trio.open_memory_channel[Any](0)
     sink, written = trio.open_memory_channel[Any](math.inf)
 
@@ -79,14 +84,18 @@ async def _running(factory: Factory, wire: Sequence[Any], run: _Run) -> AsyncIte
                 for item in wire:
                     await feed.send(item)
 
+    pipeline, entered = Pipeline[Any, Any]((source, sink), factory()), False
     async with trio.open_nursery() as nursery:
         nursery.start_soon(feeding)
         try:
-            async with Pipeline((source, sink), factory()) as pipeline:
+            async with pipeline:
+                entered = True
                 yield pipeline
         except Exception as error:
             run.error = error
         nursery.cancel_scope.cancel()
+    if run.error is not None and not entered:
+        raise run.error
     while written.statistics().current_buffer_used:
         run.wrote.append(written.receive_nowait())
 

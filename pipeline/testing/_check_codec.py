@@ -7,7 +7,7 @@ from typing import Any
 
 from ._cuts import RANDOM_CUTS, Cut, pieces_of, shortest_failing_cut
 from ._harness import Harness
-from ._outcome import Factory, Outcome, name_of, outcome_of
+from ._outcome import Factory, Outcome, name_of, outcome_of, refuse_object
 from ._report import fail, show_pieces
 
 
@@ -43,6 +43,7 @@ def check_codec(
     Raises:
         AssertionError: with the items, what was written and what came back.
     """
+    refuse_object(factory)
     rows = [[item] for item in items]
     together = [item for row in rows for item in row]
     for row in [*rows, together]:

@@ -12,7 +12,7 @@ from .._stage import Stage
 from ._cuts import RANDOM_CUTS, Cut, pieces_of, shortest_failing_cut
 from ._framer_outbound import check_outbound
 from ._framer_unread import check_unread
-from ._outcome import Factory, Outcome, inbound_half, name_of, outcome_of, results, run_now
+from ._outcome import Factory, Outcome, inbound_half, name_of, outcome_of, refuse_object, results, run_now
 from ._report import fail, show_pieces
 
 _MOST_TRUNCATIONS = 100
@@ -63,6 +63,7 @@ def check_framer(
     Raises:
         AssertionError: names the rule and the shortest cut that shows it.
     """
+    refuse_object(factory)
     is_chain = isinstance(inbound_half(factory()), InboundChain)
     whole = _check_uncut(factory, wire, list(frames), errors, leftover)
     _check_cuts(factory, wire, whole, random_cuts, seed)

@@ -9,7 +9,7 @@ from .._errors import FrameTooLongError
 from ._bench import AnyChain
 from ._cuts import RANDOM_CUTS, Cut, pieces_of, shortest_failing_cut
 from ._harness import Harness
-from ._outcome import Outcome, outcome_of
+from ._outcome import Outcome, outcome_of, refuse_object
 from ._report import fail, show_pieces
 
 
@@ -52,6 +52,7 @@ def check_limit(
     Raises:
         AssertionError: names the rule, the limit and the shortest cut that shows it.
     """
+    refuse_object(factory, "lambda n: LineFramer(max_bytes=n)")
     for limit in limits:
         if wire is not None:
             for size in (limit, limit + 1):

@@ -13,7 +13,7 @@ from .._core import Engine
 from .._flow import NEED_INPUT, Waiting
 from .._stage import END, Stage, sync_process
 from ._bench import AnyChain
-from ._outcome import Factory, name_of, run_now
+from ._outcome import Factory, name_of, refuse_object, run_now
 from ._report import fail
 
 MOST_RATIO: Final = 8.0
@@ -48,6 +48,7 @@ def check_linear(
     Raises:
         AssertionError: over 8 times, with both times.
     """
+    refuse_object(factory)
     measure = partial(_timed, factory, direction)
     small, large = _times(measure, list(make(n)), list(make(4 * n)))
     ratio = large / small

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from ._harness import Harness
-from ._outcome import Factory, name_of
+from ._outcome import Factory, name_of, refuse_object
 from ._report import fail
 
 ODD_ITEMS: Final = (b"bytes", bytearray(b"mutable"), "text", None, 0, "", b"", ["a", {"list": 1}], object())
@@ -29,6 +29,7 @@ def check_tap(factory: Factory, items: Sequence[Any] = ODD_ITEMS) -> None:
     Raises:
         AssertionError: names the direction, the item and what came out instead.
     """
+    refuse_object(factory)
     for direction in ("inbound", "outbound"):
         for item in items:
             _check_passes(factory, direction, [item])

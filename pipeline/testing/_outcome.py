@@ -43,6 +43,12 @@ class Outcome:
         return f"{self.frames!r:.500}{end}"
 
 
+def refuse_object(factory: object, right: str = "lambda: {}") -> None:
+    """Refuse a stage where a factory of stages is wanted: each try has a fresh one, as a pipeline has."""
+    if not callable(factory):
+        raise TypeError(f"each try needs a fresh stage, so give a function that makes one: {right.format(factory)}")
+
+
 def outcome_of(factory: Factory, pieces: Iterable[Any]) -> Outcome:
     """Feed the pieces and the end of the stream to a fresh chain."""
     with Harness(factory()) as harness:

@@ -182,3 +182,26 @@ async def test_a_chain_that_stops_reading_passes() -> None:
     from pipeline import END, inbound  # noqa: PLC0415
 
     assert await check_cancellation(lambda: inbound(lambda item: [item, END]), wire=["a", "b", "c"]) > 0
+
+
+async def test_a_chain_that_cannot_be_made_or_entered_fails_as_itself() -> None:
+    def make() -> Any:
+        raise KeyError("no such setting")
+
+    class NotToday(Inbound[Any, Any]):
+        async def start(self) -> list[Any]:
+            raise OSError("not today")
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            return [item]
+
+    with pytest.raises(KeyError, match="no such setting"):
+        await check_cancellation(make, wire=["a"])
+    with pytest.raises(OSError, match="not today"):
+        await check_cancellation(NotToday, wire=["a"])
+
+
+async def test_a_stage_instead_of_a_factory_is_refused() -> None:
+    stage: Any = SlowIn()
+    with pytest.raises(TypeError, match=r"each try needs a fresh stage, .* makes one: lambda: SlowIn\(\)"):
+        await check_cancellation(stage, wire=["a"])

@@ -121,3 +121,9 @@ def test_what_is_joined_by_cuts_is_told_without_join() -> None:
     """A client side that is no stream must come back item by item."""
     with pytest.raises(AssertionError, match="F1"):
         check_codec(text, ["ab"], cut=True)
+
+
+def test_a_stage_instead_of_a_factory_is_refused() -> None:
+    stage: Any = inbound(lambda item: [item])
+    with pytest.raises(TypeError, match=r"each try needs a fresh stage, .* makes one: lambda: inbound\("):
+        check_codec(stage, [b"a"])

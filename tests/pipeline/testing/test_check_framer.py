@@ -450,3 +450,9 @@ def test_frames_that_are_no_bytes_go_out_and_come_back() -> None:
         return lines()() | Duplex(inbound(decode), outbound(encode))
 
     check_framer(chain, wire=b"a\n\n", frames=["a", ""], outbound="bytes")
+
+
+def test_a_stage_instead_of_a_factory_is_refused() -> None:
+    stage: Any = inbound(lambda item: [item])
+    with pytest.raises(TypeError, match=r"each try needs a fresh stage, .* makes one: lambda: inbound\("):
+        check_framer(stage, wire=b"a\n", frames=[b"a"])

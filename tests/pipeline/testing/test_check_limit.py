@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import Duplex, FrameTooLongError, Inbound, Outbound, PipelineError
+from pipeline import Duplex, FrameTooLongError, Inbound, Outbound, PipelineError, inbound
 from pipeline.testing import check_limit
 
 
@@ -165,3 +165,9 @@ def test_an_outbound_limit_that_leaves_bytes() -> None:
             yield from super().process_sync(item)
 
     assert failure(Late, payload=payload).startswith("F5: outbound, a refused payload left bytes behind")
+
+
+def test_a_stage_instead_of_a_factory_is_refused() -> None:
+    stage: Any = inbound(lambda item: [item])
+    with pytest.raises(TypeError, match=r"each try needs a fresh stage, .* makes one: lambda n: LineFramer"):
+        check_limit(stage, lambda n: b"x" * n)

@@ -123,3 +123,9 @@ def test_a_stage_that_waits_is_refused() -> None:
 
     trio.run(main, "inbound")
     trio.run(main, "outbound")
+
+
+def test_a_stage_instead_of_a_factory_is_refused() -> None:
+    stage: Any = inbound(lambda item: [item])
+    with pytest.raises(TypeError, match=r"each try needs a fresh stage, .* makes one: lambda: inbound\("):
+        check_linear(stage, lambda n: [b"x"] * n)

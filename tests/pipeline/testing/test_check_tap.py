@@ -107,3 +107,9 @@ def test_a_tap_that_ends_the_stream() -> None:
         return [END if item is None else item]
 
     assert "items: [None]\n  came out: []" in failure(lambda: inbound(end))
+
+
+def test_a_stage_instead_of_a_factory_is_refused() -> None:
+    stage: Any = inbound(lambda item: [item])
+    with pytest.raises(TypeError, match=r"each try needs a fresh stage, .* makes one: lambda: inbound\("):
+        check_tap(stage)
