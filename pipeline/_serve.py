@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import errno
 import inspect
-import logging
 import math
 import ssl
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, TypeAlias
 
 import trio
 from typing_extensions import TypeVar, Unpack
 
+from ._blame import BREAKS, LOGGER, PeersDoingError, lay_to_peer, report
 from ._chain import Duplex, Inbound, Outbound, Passthrough, places_of
-from ._errors import IncompleteFrameError
 from ._pipeline import Pipeline, PipelineOptions
 
 R = TypeVar("R", default=Any)
@@ -22,12 +21,8 @@ S = TypeVar("S", default=Any)
 
 Chain: TypeAlias = "Duplex[bytes, R, S, bytes] | Inbound[bytes, R] | Outbound[S, bytes] | Passthrough"
 
-LOGGER: Final = logging.getLogger("pipeline.serve")
 NO_CAPACITY: Final = {errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS}
 RETRY_SECONDS: Final = 0.1
-_BREAKS: Final = (trio.BrokenResourceError, IncompleteFrameError)
-_SHOWN: Final = 500
-"""So many characters of an error stand in its line of the log, as the peer may have written most of them."""
 
 
 async def open_tcp_pipeline(
@@ -184,12 +179,12 @@ class _Server:
                     async with pipeline:
                         await self._handler(pipeline)
                 except Exception as error:
-                    _lay_to_peer(pipeline, error)
+                    lay_to_peer(pipeline, error)
                     raise
             if scope.cancelled_caught and scope.deadline < self._end:
-                raise _PeersDoingError(f"was closed: it was not ready within {self._ready_seconds} seconds")
+                raise PeersDoingError(f"was closed: it was not ready within {self._ready_seconds} seconds")
         except Exception as error:
-            _report(peer, error)
+            report(peer, error)
         finally:
             del self._served[scope]
             self._free += 1
@@ -208,69 +203,15 @@ class _Server:
         try:
             await pipeline._enter()
         except Exception as error:
-            _lay_to_peer(pipeline, error)
-            if isinstance(error, _BREAKS):
-                raise _PeersDoingError(f"broke off: {error}") from error
+            lay_to_peer(pipeline, error)
+            if isinstance(error, BREAKS):
+                raise PeersDoingError(f"broke off: {error}") from error
             raise
         scope.deadline = self._end
         self._served[scope] = pipeline
         if self._end < math.inf:
             pipeline._drain()
         return pipeline
-
-
-class _PeersDoingError(Exception):
-    """The peer broke off, or sent what is wrong: everyday life of a server; the cause is what was raised."""
-
-
-def _report(peer: str, error: Exception) -> None:
-    """Tell the log what a connection ended with."""
-    if not isinstance(error, _PeersDoingError):
-        LOGGER.error("the connection from %s failed and was closed", peer, exc_info=error)
-        return
-    LOGGER.warning("the connection from %s %s", peer, _one_line(str(error)))
-    if error.__cause__ is not None:
-        LOGGER.debug("the connection from %s ended here:", peer, exc_info=error.__cause__)
-
-
-def _lay_to_peer(pipeline: Pipeline[Any, Any], error: Exception) -> None:
-    """Tell whether an error is nothing but this pipeline's own connection broken off, or what came over it.
-
-    Raises:
-        _PeersDoingError: it is.
-    """
-    engine = pipeline._engine
-    stage, wrong = engine.at_fault(), engine.inbound_error
-    theirs = [each for each in (wrong, engine.outbound_error) if isinstance(each, _BREAKS) or (stage and each is wrong)]
-    leaves = list(_leaves(error))
-    if not all(any(_is_of(leaf, each) for each in (*theirs, *engine.given_up)) for leaf in leaves):
-        return
-    if not theirs:
-        raise _PeersDoingError(f"was closed: {leaves[0]}") from error
-    if stage is None or isinstance(wrong, _BREAKS):
-        raise _PeersDoingError(f"broke off: {leaves[0]}") from error
-    what = f"{type(wrong).__name__} in {stage.name}: {wrong}"
-    raise _PeersDoingError(f"was closed for what came over it: {what}") from error
-
-
-def _is_of(error: BaseException, cause: BaseException | None) -> bool:
-    """Whether it is this one, or what a pipeline raises of it later, or to each of many tasks."""
-    return error is cause or (isinstance(error, _BREAKS) and error.__cause__ is cause)
-
-
-def _one_line(text: str) -> str:
-    """A peer is not to write lines of its own into the log, nor long ones."""
-    shown = "".join(each if each.isprintable() else repr(each)[1:-1] for each in text[:_SHOWN])
-    return f"{shown}..." if len(text) > _SHOWN else shown
-
-
-def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """What is in the groups that nurseries make."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _leaves(inner)
-    else:
-        yield error
 
 
 def _check_factory(make_chain: object) -> None:

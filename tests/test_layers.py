@@ -53,6 +53,7 @@ ON_TRIO = [
     "_pipeline",
     "_datagrams",
     "_pump",
+    "_blame",
     "_serve",
     "_asking",
     "_beside",
