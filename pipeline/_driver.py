@@ -52,7 +52,7 @@ class Driver(Writing):
     # fmt: off
     __slots__ = (
         "__dict__", "_calm", "_draining", "_inbound", "_parked_bytes", "changing", "driving", "eof_read", "loop",
-        "parked", "reads", "ready", "straight", "waiting",
+        "parked", "reads", "ready", "straight", "unsure", "waiting",
     )
     # fmt: on
 
@@ -62,7 +62,8 @@ class Driver(Writing):
         self.driving = False  # somebody drives inbound
         self.changing = False  # the chain is being changed: nobody else is to begin to drive
         self.ready: Iterator[Any] = iter(())  # what may be taken as long as nothing else happens
-        self.loop: Any = None  # what is ready, if a stage in it may wait
+        self.unsure: Iterator[Any] = iter(())  # the same, where a stage may wait: then `stage_waits`
+        self.loop: Any = None  # what `unsure` comes from
         self.waiting: Waiting | None = None  # what a stage waits for that did; to be awaited at once
         self._calm = False  # nothing else has happened since reading was all there was to do
         self.reads = 0  # how often the transport gave something
@@ -173,13 +174,17 @@ class Driver(Writing):
     def make_ready(self, items: Iterator[Any], most: int) -> None:
         """Let so many of the items be taken."""
         inbound = self._inbound
-        self.ready = items if inbound.ready_from <= most else islice(items, most)
-        self.loop = inbound.loop
+        if inbound.ready_from > most:
+            items = islice(items, most)
+        if inbound.loop is None:
+            self.ready, self.unsure = items, _NOTHING_READY
+        else:
+            self.ready, self.unsure, self.loop = _NOTHING_READY, items, inbound.loop
 
     @property
     def stage_waits(self) -> bool:
-        """Whether what was taken last of what is ready is no item, but a stage waits, and that is for `wait_for`."""
-        return self.loop is not None and waits(self.loop)
+        """Whether what was taken last of `unsure` is no item, but a stage waits, and that is for `wait_for`."""
+        return waits(self.loop)
 
     def wait_for(self, yielded: Any) -> None:
         """Take note that a stage waits, and of what it yielded; `waited` is to be awaited at once."""
@@ -284,7 +289,8 @@ class Driver(Writing):
 
     def _disturb(self) -> None:
         """What was ready, and all there was to do, may be so no more."""
-        self.ready, self.loop, self._calm = _NOTHING_READY, None, False
+        self.ready, self.unsure = _NOTHING_READY, _NOTHING_READY
+        self.loop, self._calm = None, False
 
     def stop(self) -> None:
         """The pipeline is closed: every task leaves what it waits for."""

@@ -11,7 +11,21 @@ from typing import Any, NamedTuple, NoReturn, Protocol
 
 from ._core import WRITE_BYTES, Engine
 from ._slot import Slot
-from ._written import ALL, MANY, MERGED, NONE_CAME, NOT_NOW, ONE, PAUSE, SHUT, YIELD_AFTER, Shape, Written, functions_of
+from ._written import (
+    ALL,
+    CHECK_FIRST,
+    MANY,
+    MERGED,
+    NONE_CAME,
+    NOT_NOW,
+    ONE,
+    PAUSE,
+    SHUT,
+    YIELD_AFTER,
+    Shape,
+    Written,
+    functions_of,
+)
 
 
 class News(Protocol):
@@ -190,4 +204,4 @@ class QuickSend:
             slot.touched = slot.tracked
 
 
-__all__ = ["ALL", "NONE_CAME", "NOT_NOW", "PAUSE", "SHUT", "YIELD_AFTER", "Left", "QuickSend"]
+__all__ = ["ALL", "CHECK_FIRST", "NONE_CAME", "NOT_NOW", "PAUSE", "SHUT", "YIELD_AFTER", "Left", "QuickSend"]

@@ -78,7 +78,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
             self._lent, self._patience = YIELD_AFTER, 0
             try:
                 for item in driver.ready:
-                    if driver.loop is None or not driver.stage_waits:
+                    return item
+                for item in driver.unsure:
+                    if not driver.stage_waits:
                         return item
                     driver.wait_for(item)
                     break
@@ -99,8 +101,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
         driver = self._driver
         try:
             for item in driver.ready:
-                loop = driver.loop
-                if loop is None or type(item) in _NEVER_WAITS or loop.gi_yieldfrom is None:  # `stage_waits`, but fast
+                return item
+            for item in driver.unsure:
+                if type(item) in _NEVER_WAITS or driver.loop.gi_yieldfrom is None:  # `stage_waits`, but fast
                     return item
                 driver.wait_for(item)
                 break
@@ -183,10 +186,8 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
             self._patience = YIELD_AFTER - 1
             self._lend_patience()
         try:
-            if self._driver.loop is None:
-                batch.extend(self._driver.ready)
-            else:
-                self._fill_from_loop(batch)
+            batch.extend(self._driver.ready)
+            self._fill_unsure(batch)
         except BaseException as error:
             self._engine.fail_ready(error)
         if self._lent:
@@ -199,9 +200,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
                 break
             batch.append(cast("Received", item))
 
-    def _fill_from_loop(self, batch: list[Received]) -> None:
+    def _fill_unsure(self, batch: list[Received]) -> None:
         driver = self._driver
-        for item in driver.ready:
+        for item in driver.unsure:
             if driver.stage_waits:
                 driver.wait_for(item)
                 return

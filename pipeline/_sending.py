@@ -14,7 +14,7 @@ from typing_extensions import TypeVar
 
 from ._core import WRITE_BYTES
 from ._lifetime import Lifetime
-from ._quick import ALL, NONE_CAME, NOT_NOW, PAUSE, SHUT, YIELD_AFTER
+from ._quick import ALL, CHECK_FIRST, NONE_CAME, NOT_NOW, PAUSE, SHUT, YIELD_AFTER
 
 Sent = TypeVar("Sent", contravariant=True, default=Any)
 
@@ -37,24 +37,24 @@ class Sending(Lifetime, trio.abc.SendChannel[Sent]):
         Cancellation: as for an exception; where the transport can count (TCP, Unix sockets, channels)
         an item that was begun to be written is finished by the next write.
         """
-        driver = self._driver
-        if driver.checks_first:
-            await trio.lowlevel.checkpoint_if_cancelled()
-        take = driver.take_lane  # called by a name of its own, an attribute that is no method is found faster
+        take = self._driver.take_lane  # called by a name of its own, an attribute that is no method is found faster
         try:
             out = take(value)
         except BaseException as error:
-            driver.fail_lane(value, error)
+            self._driver.fail_lane(value, error)
         if out is ALL:
             return
-        if out is NOT_NOW:
+        if out is CHECK_FIRST:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            out = self._driver.take_checked(value)
+        if type(out) is bytes and out and not self._engine.to_write_bytes:
+            await self._driver.send_quickly(out)
+        elif out is NOT_NOW:
             await self._send_otherwise(value)
         elif out is NONE_CAME:
             await self._send_nothing()
-        elif type(out) is not bytes or not out or self._engine.to_write_bytes:
+        elif out is not ALL:
             await self._send_begun(out)
-        else:
-            await driver.send_quickly(out)
 
     async def _send_otherwise(self, value: Sent) -> None:
         """Open the lane first, or do without."""

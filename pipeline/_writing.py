@@ -16,7 +16,7 @@ from ._core import WRITE_BYTES, Engine
 from ._errors import HalfCloseError, PipelineError
 from ._flow import WOULD_WAIT, Waiting
 from ._news import Newsroom, briefly, closed_error
-from ._quick import NOT_NOW, SHUT, QuickSend
+from ._quick import CHECK_FIRST, NOT_NOW, SHUT, QuickSend
 from ._socketends import SocketWriter
 from ._transport import Wire
 
@@ -49,8 +49,9 @@ class Writing:
 
     # fmt: off
     __slots__ = (
-        "_buffer", "_half_closed", "checks_first", "engine", "gathering", "half_close_error", "kept_rest", "lane",
-        "merge_writes", "news", "quick", "reading", "take_lane", "torn_bytes", "unraised", "wire", "writes", "writing",
+        "_buffer", "_half_closed", "_take", "checks_first", "engine", "gathering", "half_close_error", "kept_rest",
+        "lane", "merge_writes", "news", "quick", "reading", "take_lane", "torn_bytes", "unraised", "wire", "writes",
+        "writing",
     )
     # fmt: on
 
@@ -77,9 +78,10 @@ class Writing:
         is_socket = isinstance(self.wire.writer, SocketWriter)
         self.quick = quick = QuickSend.through(self.engine, self.hurry) if is_socket else None
         self.lane = SHUT
-        self.take_lane = _shut if quick is None else quick.lane(self, self.news, merge=self.merge_writes)
+        self._take = _shut if quick is None else quick.lane(self, self.news, merge=self.merge_writes)
         # What such a chain is given cannot be taken back any more.
         self.checks_first = quick is not None and quick.keeps_state
+        self.take_lane = _check_first if self.checks_first else self._take
 
     def hurry(self) -> None:
         """What was sent may have moved a deadline: whoever looks after it is to notice."""
@@ -183,6 +185,13 @@ class Writing:
     def free_way(self) -> QuickSend | None:
         """The short way, where nothing is on it; the task which has the turn may take it up to its next wait."""
         return None if self.writing or self.unraised or not self.engine.outbound_idle else self.quick
+
+    def take_checked(self, item: Any) -> Any:
+        """Do what `take_lane` wanted a check for."""
+        try:
+            return self._take(item)
+        except BaseException as error:
+            self.fail_lane(item, error)
 
     def fail_lane(self, item: Any, error: BaseException) -> NoReturn:
         """Raise what `take_lane` raised."""
@@ -321,6 +330,10 @@ class Writing:
 
 def _shut(_item: Any) -> Any:
     return NOT_NOW
+
+
+def _check_first(_item: Any) -> Any:
+    return CHECK_FIRST
 
 
 async def through(call: Callable[[], Any]) -> Any:

@@ -51,6 +51,7 @@ class Said(enum.Enum):
     ALL = enum.auto()
     PAUSE = enum.auto()
     NOT_NOW = enum.auto()
+    CHECK_FIRST = enum.auto()
 
 
 NONE_CAME: Final = Said.NONE_CAME
@@ -61,6 +62,8 @@ PAUSE: Final = Said.PAUSE
 """There is enough to write, or it is time for a checkpoint."""
 NOT_NOW: Final = Said.NOT_NOW
 """Something else is going on, and nothing was done."""
+CHECK_FIRST: Final = Said.CHECK_FIRST
+"""Nothing was done yet: what is done cannot be taken back, so this is the last moment for a cancellation."""
 
 _LOCAL: Final = "type=type, list=list, bytes=bytes, str=str, len=len, Reply=Reply, END=END, NONE=NONE"
 """What a loop looks up for each item, as defaults: a name of the function's own is found faster."""
@@ -110,15 +113,16 @@ ITEMS: Final = Shape(
 """What becomes of the items of `source`."""
 
 SIZED: Final = Shape(
-    (f"def run(source, {{names}}, {_LOCAL}):", f" left = {MAX_BYTES}", " for x0 in source:"),
+    (f"def run(source, {{names}}, {_LOCAL}):", f" left, seen = {MAX_BYTES}, None", " for x0 in source:"),
     (
-        *("  kind = type({x})", "  {turned}", "  yield {x}"),
+        *("  kind = type({x})", "  if kind is seen:", "   yield {x}", "   continue"),
+        *("  {turned}", "  yield {x}"),
         *("  if kind is bytes or kind is str:", "   left -= len({x})"),
-        "   if left <= 0: return leave(FULL, None, None)",
+        *("   if left <= 0: return leave(FULL, None, None)", "  else: seen = kind"),
     ),
     last_is_turned="kind is Reply or {x} is END",
 )
-"""The same, where it may come to much, so that it has to be counted."""
+"""The same, where it may come to much, so that bytes and text are counted; a type `seen` before is none of these."""
 
 ONE: Final = Shape(
     ("def bind({names}):", " def run(x0):"),
