@@ -34,8 +34,8 @@ PURE = [
     "_counting",
     "_stock",
 ]
-PURE += ["_flow", "_fastflow", "_wiring", "_buffer", "_outgoing", "_core", "_quick", "_unread", "_surgery", "_matching"]
-PURE += ["_streamrules", "_turns", "_stats"]
+PURE += ["_flow", "_fastflow", "_wiring", "_buffer", "_outgoing", "_incoming", "_core"]
+PURE += ["_quick", "_unread", "_surgery", "_matching", "_streamrules", "_turns", "_stats"]
 # Here is trio:
 ON_TRIO = [
     "_ends",
