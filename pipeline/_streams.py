@@ -5,7 +5,7 @@
  credit, resets           ─┘                             └─► new streams, events
 
 Rules for this file: the public face only. Two tasks beside the block do all the writing (`_streamwriter`) and all the
-reading (`_streamgroup`), so that a sender who is cancelled stops nothing that has begun.
+reading (`_demux`), so that a sender who is cancelled stops nothing that has begun.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import trio
 from typing_extensions import TypeVar
 
 from ._beside import Events, OnFull, Shared, beside
+from ._demux import Demux
 from ._errors import LimitError
 from ._pipeline import Pipeline
-from ._streamgroup import LEFT, StreamGroup
+from ._streamgroup import LEFT
 from ._streamrules import StreamRules
 from ._substream import Substream
 
@@ -84,7 +85,7 @@ async def open_streams(
     if overflow not in ("reset", "block"):
         raise ValueError(f'overflow is {overflow!r}; it must be "reset" or "block"')
     events: Events[Any] = Events(max_events, on_full, of="streams", left=LEFT)
-    group = StreamGroup(
+    group = Demux(
         pipeline, rules, events, block=overflow == "block", max_stream_bytes=max_stream_bytes, max_streams=max_streams
     )
 
@@ -123,7 +124,7 @@ def _rules_for(pipeline: Any, rules: StreamRules | None, key: Callable[[Any], Ha
 class Streams(trio.abc.ReceiveChannel[Substream[Received, Sent]], Generic[Received, Sent]):
     """What `open_streams` gives: a channel of the streams that the peer opens, and a way to open one's own."""
 
-    def __init__(self, group: StreamGroup) -> None:
+    def __init__(self, group: Demux) -> None:
         self._group = group
 
     def __repr__(self) -> str:

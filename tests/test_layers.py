@@ -62,6 +62,7 @@ ON_TRIO = [
     "_substream",
     "_streamwriter",
     "_streamgroup",
+    "_demux",
     "_streams",
 ]
 LAYERS = PURE + ON_TRIO
@@ -151,6 +152,7 @@ def test_core_imports_only_what_is_below(path: Path) -> None:
 
 # Files of `pipeline` whose tests stand in another file's: parts of it, or what shows only where it is used.
 TESTED_IN = {
+    "_demux": "test_streams",
     "_news": "test_driver",
     "_stock": "test_asking",
     "_streamgroup": "test_streams",

@@ -27,7 +27,8 @@ from pipeline import (
     open_streams,
     outbound,
 )
-from pipeline._streamgroup import MAX_GONE, MAX_RESETS
+from pipeline._demux import MAX_RESETS
+from pipeline._streamgroup import MAX_GONE
 from pipeline._streamwriter import MAX_BATCH
 from pipeline.testing import Reset, check_channel, pipeline_pair
 from stages import Heartbeat, JSONCodec, LineFramer, TextCodec
