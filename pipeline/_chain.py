@@ -10,6 +10,7 @@ client, it is associative, and everything that can be known to be wrong with it 
 
 from __future__ import annotations
 
+import inspect
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -378,7 +379,17 @@ def _half_of(pair: _Pair, side: str, where: str) -> Any:
         return half
     raise TypeError(
         f"{where}, {pair!r}, has no {side} half: set `self.{side}` to an {direction.__name__} stage, not {half!r}"
+        f"{_other_remedy(pair, side, half)}"
     )
+
+
+def _other_remedy(pair: _Pair, side: str, half: object) -> str:
+    if isinstance(half, _Pair):
+        return f", which has two: {half!r}.{side}"
+    bases = type(pair).__mro__[1 : type(pair).__mro__.index(_Pair)]
+    if half is None and any("__init__" in vars(base) for base in bases if base is not Duplex):
+        return "; or let it be set by super().__init__()"
+    return ""
 
 
 def _what_it_is(part: object) -> str:
@@ -393,8 +404,21 @@ def _what_it_is(part: object) -> str:
         )
     if callable(part):
         name = getattr(part, "__name__", "function")
+        if _needs_nothing(part):
+            return f"the function {name}, not a stage: if it makes one, call it: {name}()"
         return f"the function {name}, not a stage: write inbound({name}), outbound({name}) or Map(inbound={name})"
+    if part is None:
+        return "None, not a stage: is there a `return` in what makes it? One that does nothing is Passthrough()"
     return f"{part!r}, which is no stage: subclass Inbound, Outbound or Duplex"
+
+
+def _needs_nothing(function: Callable[..., object]) -> bool:
+    """Whether it can be called without arguments, as far as it says."""
+    try:
+        inspect.signature(function).bind()
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _refuse_used(place: Place, stage: Stage[Any, Any], total: int, seen: dict[int, Place]) -> None:

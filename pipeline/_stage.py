@@ -332,6 +332,8 @@ def remember_call(cls: type[Any], args: tuple[Any, ...], kwargs: dict[str, Any])
     """Make an object which knows its arguments, so that a chain's `repr` shows it as it was written."""
     self = object.__new__(cls)
     if args or kwargs:
+        if cls.__init__ is object.__init__:  # which takes none, but looks only where there is no __new__
+            raise TypeError(f"{cls.__name__}() takes no arguments: it has no __init__")
         object.__setattr__(self, "_call", (args, kwargs or _NO_KEYWORDS))  # it may be a frozen dataclass
     return self
 

@@ -250,6 +250,23 @@ class Swapped(Duplex[Any, Any, Any, Any]):
 def helper(item: Any) -> Any: ...
 
 
+class Both(Duplex[Any, Any, Any, Any]):
+    def __init__(self) -> None:
+        super().__init__(In(), Out())
+
+
+class NotInitialised(Both):
+    def __init__(self) -> None: ...
+
+
+class WholeAsHalf(Duplex[Any, Any, Any, Any]):
+    def __init__(self) -> None:
+        self.inbound = Both()  # type: ignore[assignment]
+
+
+def make_chain(size: int = 5) -> Any: ...
+
+
 def wrong_passthrough() -> Any:
     half: Any = Out()
     return Passthrough(half)
@@ -267,11 +284,23 @@ MISTAKES: list[tuple[Any, str]] = [
     ),
     (helper, "is the function helper, not a stage: write inbound(helper), outbound(helper) or Map(inbound=helper)"),
     (5, "is 5, which is no stage: subclass Inbound, Outbound or Duplex"),
-    (None, "is None, which is no stage: subclass Inbound, Outbound or Duplex"),
+    (make_chain, "is the function make_chain, not a stage: if it makes one, call it: make_chain()"),
+    (max, "is the function max, not a stage: write inbound(max), outbound(max) or Map(inbound=max)"),
+    (None, "is None, not a stage: is there a `return` in what makes it? One that does nothing is Passthrough()"),
     (Empty(), ", Empty(), defines neither `async def process` nor `def process_sync`"),
     (TwoWays(), ", TwoWays(), is Inbound and Outbound at once: make two stages and a Duplex of them"),
     (HalfSet(), ", HalfSet(), has no outbound half: set `self.outbound` to an Outbound stage, not None"),
     (Swapped(), ", Swapped(), has no inbound half: set `self.inbound` to an Inbound stage, not Out()"),
+    (
+        NotInitialised(),
+        ", NotInitialised(), has no inbound half: set `self.inbound` to an Inbound stage, not None; or let it be set "
+        "by super().__init__()",
+    ),
+    (
+        WholeAsHalf(),
+        ", WholeAsHalf(), has no inbound half: set `self.inbound` to an Inbound stage, not Both(), which has two: "
+        "Both().inbound",
+    ),
     (
         wrong_passthrough(),
         ", Passthrough(Out()), has no inbound half: set `self.inbound` to an Inbound stage, not Out()",

@@ -384,3 +384,16 @@ async def test_process_one_counts_where_it_is_nearest() -> None:
     assert [2] == await One().process(1)
     assert [2, 0] == Again().process_sync(1)
     assert [2, 0] == await Again().process(1)
+
+
+def test_arguments_that_nobody_takes_are_refused() -> None:
+    """As of any class: a stage without an `__init__` does not swallow them."""
+
+    class Bare(Inbound[int, int]):
+        def process_sync(self, item: int, /) -> list[int]:
+            return [item]
+
+    with pytest.raises(TypeError, match=r"^Bare\(\) takes no arguments: it has no __init__$"):
+        Bare(5)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"^Inbound\(\) takes no arguments"):
+        Inbound(lambda item: [item])  # type: ignore[call-arg]
