@@ -93,10 +93,11 @@ async def serve_tcp(
     Raises:
         OSError: the port cannot be listened on.
         ValueError: `max_connections` is less than 1.
-        TypeError: `make_chain` is a chain, or anything else than a plain function.
+        TypeError: `handler` is no function; `make_chain` is a chain, or anything else than a plain function.
 
     Cancellation: it stops accepting, and ends when all handlers have.
     """
+    _check_handler(handler)
     _check_factory(make_chain)
     if max_connections is not None and max_connections < 1:
         raise ValueError(f"max_connections is {max_connections}; give 1 or more, or None for no limit")
@@ -177,7 +178,7 @@ class _Server:
                 pipeline = await self._open(stream, scope)
                 try:
                     async with pipeline:
-                        await self._handler(pipeline)
+                        await _awaitable(self._handler(pipeline), self._handler)
                 except Exception as error:
                     lay_to_peer(pipeline, error)
                     raise
@@ -212,6 +213,23 @@ class _Server:
         if self._end < math.inf:
             pipeline._drain()
         return pipeline
+
+
+def _check_handler(handler: object) -> None:
+    """Refuse at once what would fail at each connection: `handler(...)`, arguments in another order."""
+    if inspect.iscoroutine(handler):
+        handler.close()  # it is reported here; Python need not warn that nobody awaited it
+        name = handler.__name__
+        raise TypeError(f"serve_tcp() calls the handler itself, for each connection: write {name}, not {name}(...)")
+    if not callable(handler):
+        raise TypeError(f"the handler is {handler!r}: write serve_tcp(handler, port, make_chain)")
+
+
+def _awaitable(result: object, handler: Callable[..., object]) -> Awaitable[object]:
+    if inspect.isawaitable(result):
+        return result
+    name = getattr(handler, "__name__", "the handler")
+    raise TypeError(f"{name}() returned {type(result).__name__}, which cannot be awaited: write `async def {name}`")
 
 
 def _check_factory(make_chain: object) -> None:

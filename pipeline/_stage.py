@@ -152,6 +152,8 @@ class Stage(Generic[In, Out]):
                 f"{cls.__qualname__}.process_one returns one item: it cannot be `async`, nor a generator. A stage "
                 f"that waits defines `async def process`; one that gives any number of items, process_sync"
             )
+        if inspect.iscoroutinefunction(own.get("close")):
+            raise TypeError(f"{cls.__qualname__}.close must not wait: write `def close` without `async`")
         if "name" not in own:
             cls.name = cls.__name__
         kind = _kind(cls)

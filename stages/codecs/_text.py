@@ -130,7 +130,7 @@ class TextOutbound(Outbound[str, bytes]):
             UnicodeEncodeError: the encoding has no such character; it is as if nothing had been sent.
         """
         if not isinstance(text, str):
-            raise TypeError(f"TextCodec encodes str, not {type(text).__name__}: decode it, or leave TextCodec out")
+            raise TypeError(_no_text(text))
         state = self._encoder.getstate() if self.keeps_outbound_state else 0
         try:
             data = self._encoder.encode(text)
@@ -146,3 +146,9 @@ class TextOutbound(Outbound[str, bytes]):
         # Never begun, it would write a byte order mark for no text at all.
         data = self._encoder.encode("", final=True) if self._begun else b""
         return [data] if data else ()
+
+
+def _no_text(item: object) -> str:
+    is_bytes = isinstance(item, bytes | bytearray | memoryview)
+    remedy = "decode it, or leave TextCodec out" if is_bytes else "send text, or put JSONCodec() in its place"
+    return f"TextCodec encodes str, not {type(item).__name__}: {remedy}"

@@ -6,6 +6,7 @@ call, and before an error. Bytes are with the library as soon as they were proce
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from operator import length_hint
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from typing_extensions import TypeVar
 
-from pipeline import END, End, Inbound, Outbound, Reply, Result
+from pipeline import END, End, Inbound, Outbound, Reply, Result, StageReturnError
 
 from .._bytes import BytesLike, as_bytes
 
@@ -106,7 +107,7 @@ class LibraryInbound(Inbound[BytesLike, ClientIn]):
                     self._events = wanted = _Sifted(events, self._protocol.outdated)
                     return chain(map(Reply, replies), wanted) if replies else wanted
                 return [*map(Reply, replies), *events] if replies else events
-            self._events = iter(events)
+            self._events = _iterator(events, self._protocol, method)
         except Exception as error:
             self._failure = error
             return self._failing(error)
@@ -125,6 +126,19 @@ class LibraryInbound(Inbound[BytesLike, ClientIn]):
     def _failing(self, error: Exception) -> Iterator[Any]:
         yield from map(Reply, _to_write(self._protocol))
         raise error
+
+
+def _iterator(events: Any, protocol: SansIO[Any, Any], method: Callable[..., object]) -> Iterator[Any]:
+    try:
+        return iter(events)
+    except TypeError:
+        if inspect.iscoroutine(events):
+            events.close()  # it is reported here; Python need not warn that nobody awaited it
+        called = f"{protocol.name}.{method.__name__}()"
+        what = "None" if events is None else type(events).__name__
+        raise StageReturnError(
+            f"{called} returned {what}. Return the events: a list or an iterator, () for none"
+        ) from None
 
 
 class _Sifted:

@@ -293,13 +293,17 @@ MISTAKES: list[tuple[Any, str]] = [
     (Swapped(), ", Swapped(), has no inbound half: set `self.inbound` to an Inbound stage, not Out()"),
     (
         NotInitialised(),
-        ", NotInitialised(), has no inbound half: set `self.inbound` to an Inbound stage, not None; or let it be set "
-        "by super().__init__()",
+        (
+            ", NotInitialised(), has no inbound half: set `self.inbound` to an Inbound stage, not None; or let it be "
+            "set by super().__init__()"
+        ),
     ),
     (
         WholeAsHalf(),
-        ", WholeAsHalf(), has no inbound half: set `self.inbound` to an Inbound stage, not Both(), which has two: "
-        "Both().inbound",
+        (
+            ", WholeAsHalf(), has no inbound half: set `self.inbound` to an Inbound stage, not Both(), which has two: "
+            "Both().inbound"
+        ),
     ),
     (
         wrong_passthrough(),

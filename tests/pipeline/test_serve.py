@@ -140,6 +140,32 @@ async def test_a_chain_instead_of_a_factory_is_refused_at_once() -> None:
         await serve_tcp(echo, 0, Lines() | Passthrough())  # type: ignore[arg-type]
 
 
+async def test_what_is_no_handler_is_refused_at_once() -> None:
+    """A call of it, and another order of the arguments."""
+    with pytest.raises(TypeError, match=r"calls the handler itself, .*: write echo, not echo\(...\)$"):
+        await serve_tcp(echo(None), 0, lines)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"^the handler is 8007: write serve_tcp\(handler, port, make_chain\)$"):
+        await serve_tcp(8007, echo, lines)  # type: ignore[arg-type]
+
+
+@pytest.mark.real_time
+async def test_a_handler_without_async_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """One that returns what can be awaited is right."""
+
+    def forgotten(pipeline: Pipeline[Any, Any]) -> None: ...
+
+    async with serving(forgotten) as (port, _), await connect(port) as stream:
+        assert b"" == await read_all(stream)
+    assert "forgotten() returned NoneType, which cannot be awaited: write `async def forgotten`" in caplog.text
+
+    def passes(pipeline: Pipeline[Any, Any]) -> Any:
+        return echo(pipeline)
+
+    async with serving(passes) as (port, _), await connect(port) as stream:
+        await stream.send_all(b"one\n")
+        assert b"one\n" == await stream.receive_some()
+
+
 async def test_an_async_factory_is_refused_at_once() -> None:
     async def make_chain() -> Any: ...
 

@@ -397,3 +397,11 @@ def test_arguments_that_nobody_takes_are_refused() -> None:
         Bare(5)  # type: ignore[call-arg]
     with pytest.raises(TypeError, match=r"^Inbound\(\) takes no arguments"):
         Inbound(lambda item: [item])  # type: ignore[call-arg]
+
+
+def test_close_cannot_wait() -> None:
+    """It would be called, and nobody would await it."""
+    with pytest.raises(TypeError, match=r"Waits.close must not wait: write `def close` without `async`$"):
+
+        class Waits(Inbound[int, int]):
+            async def close(self) -> None: ...  # type: ignore[override]

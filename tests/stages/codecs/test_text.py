@@ -170,6 +170,8 @@ def test_what_it_holds() -> None:
 def test_only_text_goes_out() -> None:
     with pytest.raises(TypeError, match="TextCodec encodes str, not bytes: decode it, or leave TextCodec out"):
         TextCodec().outbound.process_sync(b"a")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"encodes str, not dict: send text, or put JSONCodec\(\) in its place"):
+        TextCodec().outbound.process_sync({"id": 1})  # type: ignore[arg-type]
 
 
 # ---- the time

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipeline import END, NEED_INPUT, End, Engine, Reply
+from pipeline import END, NEED_INPUT, End, Engine, Reply, StageReturnError
 from pipeline.testing import Harness
 from stages.protocols import SansIO
 from tests.stages.protocols.command_library import CommandError, Least, Whole
@@ -328,3 +328,21 @@ def test_what_a_library_waits_for_is_passed_on() -> None:
 
     for stage, waits in ((Waits(), True), (Least(), False)):
         assert (waits, not waits) == (stage.inbound.close_waits, stage.outbound.end_waits)
+
+
+@pytest.mark.parametrize(("returned", "word"), [(None, "None"), (5, "int"), ("async", "coroutine")])
+def test_what_are_no_events_is_told_with_the_method(returned: Any, word: str) -> None:
+    """And the stage stays failed."""
+
+    async def waits() -> None: ...
+
+    class Wrong(Least):
+        def receive_data(self, data: bytes, /) -> Any:
+            return waits() if returned == "async" else returned
+
+    half = Wrong().inbound
+    for _ in range(2):
+        with pytest.raises(
+            StageReturnError, match=rf"^Wrong.receive_data\(\) returned {word}. Return the events: a list"
+        ):
+            list(half.process_sync(b"one\n"))
