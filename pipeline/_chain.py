@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, overload
 from typing_extensions import TypeVar
 
 from ._errors import StageInUseError
-from ._stage import END, Host, In, Out, Reply, Stage, can_process, remember_call, results_of, shown_call
+from ._stage import Host, In, Out, Stage, can_process, remember_call, shown_call
+from ._stagechain import StageChain
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -177,15 +178,15 @@ class _Drawn:
         def __new__(cls, *_: Any) -> Self:
             return object.__new__(cls)
 
+    def __init__(self, parts: tuple[Any, ...]) -> None:
+        self.parts = parts
+
     def __repr__(self) -> str:
         return " | ".join(map(repr, self.parts))
 
 
 class Chain(_Drawn, Duplex[WireIn, ClientIn, ClientOut, WireOut]):
     """Pieces joined with `|`: itself a duplex, so it nests, and each side of it can be tested alone."""
-
-    def __init__(self, parts: tuple[Any, ...]) -> None:
-        self.parts = parts
 
     # Made when somebody asks for them: a pipeline takes the chain apart without.
     @cached_property
@@ -203,68 +204,22 @@ class PassthroughChain(_Drawn, Passthrough):
     """Taps and limits joined with `|`, still without types of their own."""
 
     def __init__(self, parts: tuple[Any, ...]) -> None:
-        super().__init__(InboundChain(_halves(parts, "inbound")), OutboundChain(_halves(parts, "outbound")))
-        self.parts = parts
+        _Drawn.__init__(self, parts)
+        Passthrough.__init__(self, InboundChain(_halves(parts, "inbound")), OutboundChain(_halves(parts, "outbound")))
 
 
-class _StageChain(_Drawn, Stage[Any, Any]):
-    """One direction of a chain as a stage. A pipeline takes it apart; this drives it in a test.
-
-    Here all results are collected at once, stage by stage; `Reply` and `END` come out as they are.
-    """
-
-    _side: str
-
-    def __init__(self, parts: tuple[Any, ...]) -> None:
-        self.parts = parts
-
-    def _in_order(self) -> tuple[Stage[Any, Any], ...]:
-        stages = _halves(self.parts, self._side)
-        return stages if self._side == "inbound" else stages[::-1]
-
-    async def start(self) -> list[Any]:
-        stages = self._in_order()
-        first = [list(results_of(stage, "start", await stage.start())) for stage in stages]
-        items: list[Any] = []
-        for stage, results in zip(stages, first, strict=True):
-            items = results + await _run_through([stage], items)
-        return items
-
-    async def process(self, item: Any, /) -> list[Any]:
-        return await _run_through(self._in_order(), [item])
-
-    async def finish(self) -> list[Any]:
-        items: list[Any] = []
-        for stage in self._in_order():
-            items = await _run_through([stage], items)
-            items += results_of(stage, "finish", await stage.finish())
-        return items
-
-    def close(self) -> None:
-        for stage in self._in_order():
-            stage.close()
-
-
-class InboundChain(_StageChain, Inbound[Any, Any]):
+class InboundChain(_Drawn, StageChain, Inbound[Any, Any]):
     """Inbound stages joined with `|`: still inbound."""
 
-    _side = "inbound"
+    def _in_order(self) -> tuple[Stage[Any, Any], ...]:
+        return _halves(self.parts, "inbound")
 
 
-class OutboundChain(_StageChain, Outbound[Any, Any]):
+class OutboundChain(_Drawn, StageChain, Outbound[Any, Any]):
     """Outbound stages joined with `|`: still outbound."""
 
-    _side = "outbound"
-
-
-async def _run_through(stages: Sequence[Stage[Any, Any]], items: list[Any]) -> list[Any]:
-    for stage in stages:
-        results: list[Any] = []
-        for item in items:
-            turned = isinstance(item, Reply) or item is END
-            results += [item] if turned else results_of(stage, "process", await stage.process(item))
-        items = results
-    return items
+    def _in_order(self) -> tuple[Stage[Any, Any], ...]:
+        return _halves(self.parts, "outbound")[::-1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,7 +250,7 @@ class Place:
 def _stages_of(half: Stage[Any, Any] | None, side: str) -> tuple[Stage[Any, Any], ...]:
     if half is None:
         return ()
-    if isinstance(half, _StageChain):
+    if isinstance(half, InboundChain | OutboundChain):
         return tuple(stage for part in _halves(half.parts, side) for stage in _stages_of(part, side))
     return (half,)
 

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parent.parent
 PURE = [
     "_errors",
     "_stage",
+    "_stagechain",
     "_chain",
     "_function",
     "_items",

@@ -82,6 +82,11 @@ class Out(_Acts, Outbound[Any, Any]):
     """An outbound stage that does what it is told."""
 
 
+def marking(name: str) -> Duplex[Any, Any, Any, Any]:
+    """Adds its name to what passes, both ways."""
+    return Duplex(In(lambda _, item: [item + name]), Out(lambda _, item: [item + name]))
+
+
 class FreeOut(Out):
     """The same, with no state that a send could spoil."""
 
