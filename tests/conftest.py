@@ -1,4 +1,4 @@
-"""How `async def` tests run: under trio, on a clock that jumps over every wait.
+"""How `async def` tests run: under trio, on a clock that jumps over every wait; one that hangs fails.
 
 A test marked `real_time` runs on the system's clock, for real sockets and processes. The names of
 parametrised tests are the same in every process, so that pytest-xdist can share them out.
@@ -19,6 +19,7 @@ import trio
 import trio.testing
 from hypothesis import settings
 
+from tests.hanging import fail_if_it_hangs
 from tests.measuring import EVERY_CUT, unmeasured
 
 # An example that takes longer than 200 ms is no error: other workers have the processors too.
@@ -77,7 +78,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
     real = pyfuncitem.get_closest_marker("real_time") is not None
     clock = None if real else trio.testing.MockClock(autojump_threshold=0)
-    trio.run(partial(pyfuncitem.obj, **arguments), clock=clock, strict_exception_groups=True)
+    test = partial(pyfuncitem.obj, **arguments)
+    trio.run(partial(fail_if_it_hangs, test, real_time=real), clock=clock, strict_exception_groups=True)
     return True
 
 

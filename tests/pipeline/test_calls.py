@@ -612,6 +612,14 @@ async def test_leaving_waits_for_a_peer_that_reads_nothing_as_long_as_told(
         assert seconds == pytest.approx(trio.current_time() - began)
 
 
+async def test_leaving_takes_no_time_when_all_is_written() -> None:
+    began = trio.current_time()
+    async with calling(room=0) as (calls, peer, nursery, _):
+        await started(nursery, calls.notify, "news")
+        assert "news" == await peer.receive()
+    assert began == trio.current_time()
+
+
 async def test_a_block_that_fails_is_left_at_once_with_its_own_error() -> None:
     """Not with a group."""
     near, _ = connection(room=0)
