@@ -6,7 +6,6 @@ import ast
 import gzip
 import subprocess
 import sys
-import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -43,6 +42,7 @@ from stages import (
     ZlibCodec,
 )
 from tests.code_blocks import ROOT
+from tests.memory import peak_memory
 from tests.stages.tls_parts import server_context
 
 SOURCES = sorted((ROOT / "stages").rglob("*.py"))
@@ -52,13 +52,10 @@ MIB = 1 << 20
 
 def peak_bytes(feed: Callable[[bytes], Iterable[Any]], pieces: Iterable[bytes]) -> int:
     """How much memory it takes at most, what came out not counted."""
-    tracemalloc.start()
-    try:
+    with peak_memory() as peak:
         for piece in pieces:
             deque(feed(piece), maxlen=0)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak.bytes
 
 
 # ---- in the source

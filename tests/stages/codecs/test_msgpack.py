@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sys
-import tracemalloc
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -20,6 +19,7 @@ from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Incomplet
 from pipeline.testing import Harness, check_codec, check_framer, check_limit, check_linear
 from stages import LineFramer, MessagePackCodec, recover
 from tests.measuring import EVERY_CUT
+from tests.memory import peak_memory
 
 encode = msgspec.msgpack.encode
 
@@ -191,13 +191,10 @@ def test_exactly_the_limit_passes_and_one_more_byte_fails(wire: Any, certain: in
     ids=repr,
 )
 def test_what_a_header_announces_is_refused_and_never_allocated(wire: bytes, size: int) -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(FrameTooLongError, match=f"of at least {size} bytes is over the limit, max_by") as info:
-            list(MessagePackCodec().inbound.process_sync(wire))
-        assert tracemalloc.get_traced_memory()[1] < 100_000
-    finally:
-        tracemalloc.stop()
+    over = f"of at least {size} bytes is over the limit, max_by"
+    with peak_memory() as peak, pytest.raises(FrameTooLongError, match=over) as info:
+        list(MessagePackCodec().inbound.process_sync(wire))
+    assert peak.bytes < 100_000
     assert (1048576, size) == (info.value.limit, info.value.size)
 
 

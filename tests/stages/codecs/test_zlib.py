@@ -8,7 +8,6 @@ import random
 import re
 import shutil
 import subprocess
-import tracemalloc
 import zlib
 from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any, Literal, get_args
@@ -23,6 +22,7 @@ from pipeline import CorruptFrameError, FrameError, FrameTooLongError, Incomplet
 from pipeline.testing import Harness, check_codec, check_framer, check_limit, check_linear
 from stages import LineFramer, TextCodec, ZlibCodec
 from tests.measuring import EVERY_CUT
+from tests.memory import peak_memory
 
 Format = Literal["gzip", "zlib", "deflate"]
 FORMATS = get_args(Format)
@@ -333,15 +333,11 @@ def test_what_comes_out_comes_as_it_is_asked_for() -> None:
     """A read that would become 64 MiB has become 64 KiB when the first piece is taken."""
     wire = compressed(b"\0" * 64 * MIB)
     codec = ZlibCodec(max_ratio=1033)
-    tracemalloc.start()
-    try:
+    with peak_memory() as peak:
         results: Any = codec.inbound.process_sync(wire)
         first = next(results)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
     assert 65536 == len(first)
-    assert peak < 4 * 65536 + 2 * len(wire)
+    assert peak.bytes < 4 * 65536 + 2 * len(wire)
 
 
 # ---- errors
@@ -576,26 +572,21 @@ def bombs() -> Iterator[tuple[Format, bytes]]:
 def test_a_bomb_takes_no_memory_and_stops_early() -> None:
     for format, wire in bombs():  # noqa: A001
         for limits, most in (({}, 32 * MIB), ({"max_ratio": 1033, "max_bytes": 10 * MIB}, 10 * MIB)):
-            tracemalloc.start()
             got = 0
             results: Any = ZlibCodec(format, **limits).inbound.process_sync(wire)
-            with pytest.raises(FrameTooLongError) as info:
+            with peak_memory() as peak, pytest.raises(FrameTooLongError) as info:
                 for out in results:
                     got += len(out)
-            peak = tracemalloc.get_traced_memory()[1]
-            tracemalloc.stop()
-            print(f"{format}, {limits}: {len(wire)} bytes gave {got}, peak {peak / 1024:.0f} KiB: {info.value}")
+            print(f"{format}, {limits}: {len(wire)} bytes gave {got}, peak {peak.bytes / 1024:.0f} KiB: {info.value}")
             assert got <= most
-            assert peak < 2 * len(wire)
+            assert peak.bytes < 2 * len(wire)
 
 
 @pytest.mark.full
 def test_64_mib_through_both_halves_take_little_memory() -> None:
     codec, item = ZlibCodec(max_ratio=1033), b"some text %d " * 5000
-    tracemalloc.start()
-    for _ in range(64 * MIB // len(item)):
-        assert item == inflated(codec, deflated(codec, item))
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    print(f"peak {peak / 1024:.0f} KiB")
-    assert peak < MIB
+    with peak_memory() as peak:
+        for _ in range(64 * MIB // len(item)):
+            assert item == inflated(codec, deflated(codec, item))
+    print(f"peak {peak.bytes / 1024:.0f} KiB")
+    assert peak.bytes < MIB

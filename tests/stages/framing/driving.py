@@ -5,13 +5,13 @@ from __future__ import annotations
 import itertools
 import random
 import time
-import tracemalloc
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pipeline import FrameError
 from tests.measuring import EVERY_CUT
+from tests.memory import peak_memory
 
 RANDOM_CUTS = 10_000 if EVERY_CUT else 2_500
 MIB = 1 << 20
@@ -84,12 +84,9 @@ def cpu_ratio(make: Callable[[], Any], pieces: Callable[[int], Iterator[bytes]],
 
 def peak_bytes(framer: Any, pieces: Iterable[bytes]) -> int:
     """How much memory feeding the pieces takes at most."""
-    tracemalloc.start()
-    try:
+    with peak_memory() as peak:
         feed(framer, pieces)
-        return tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    return peak.bytes
 
 
 def check_dropping_takes_no_memory(framer: Any, pieces: Iterable[bytes]) -> None:

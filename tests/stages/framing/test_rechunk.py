@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import tracemalloc
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from pipeline.testing import Harness, check_linear, pipeline_pair
 from stages import LineFramer, Rechunk
+from tests.memory import peak_memory
 
 from .driving import MIB
 
@@ -90,13 +90,9 @@ def test_huge_item_is_divided_when_asked_for(direction: str) -> None:
     data = bytes(16 * MIB)
     item = data if direction == "inbound" else memoryview(data)
     half = half_of(65536, direction)
-    tracemalloc.start()
-    try:
+    with peak_memory() as peak:
         assert len(data) == sum(map(len, half.process_sync(item)))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 4 * 65536
+    assert peak.bytes < 4 * 65536
 
 
 # ---- giving back

@@ -6,7 +6,6 @@ import array
 import io
 import logging
 import mmap
-import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from pipeline import Pipeline
 from pipeline.testing import Harness, check_tap, pipeline_pair
 from stages import HexDump, LineFramer
+from tests.memory import peak_memory
 
 
 class Writes:
@@ -127,10 +127,9 @@ def test_an_item_of_max_bytes_is_shown_whole_and_one_more_is_not() -> None:
 def test_of_a_large_item_only_the_beginning_is_looked_at() -> None:
     with mmap.mmap(-1, 1 << 30) as memory, memoryview(memory) as item:
         assert "  …     256 of 1073741824 bytes shown" == dumped(item)[-1]
-        tracemalloc.start()
-        dumped(item)
-        assert tracemalloc.get_traced_memory()[1] < 1 << 20
-        tracemalloc.stop()
+        with peak_memory() as peak:
+            dumped(item)
+        assert peak.bytes < 1 << 20
 
 
 def test_rows_stay_aligned_in_an_item_of_more_than_64_kib() -> None:
