@@ -327,6 +327,9 @@ def _what_is_wrong(method: str, result: object, other_remedy: str) -> str:
     if inspect.iscoroutine(result):
         remedy = {"process_sync": "A stage that waits defines `async def process`", "poll": "Define it without `async`"}
         return f"returned a coroutine. {remedy.get(method, 'Await it: return await ...')}"
+    if isinstance(result, Reply | End):
+        form = "Reply(...)" if isinstance(result, Reply) else "END"
+        return f"returned {form} by itself. Put it in a list: return [{form}]"
     return f"returned {type(result).__name__}, which is no iterable of items. For one item: return [item]{other_remedy}"
 
 

@@ -81,8 +81,8 @@ WRONG: list[tuple[Callable[[], Any], str]] = [
         ),
     ),
     (lambda: 5, "returned int, which is no iterable of items. For one item: return [item]"),
-    (lambda: Reply(5), "returned Reply, which is no iterable of items. For one item: return [item]"),
-    (lambda: END, "returned End, which is no iterable of items. For one item: return [item]"),
+    (lambda: Reply(5), "returned Reply(...) by itself. Put it in a list: return [Reply(...)]"),
+    (lambda: END, "returned END by itself. Put it in a list: return [END]"),
     (agen, "is an async generator (`async def` with `yield`). Return the items: return [item], or a plain generator"),
 ]
 

@@ -328,6 +328,8 @@ async def late_results() -> list[int]:
         ("process", lambda: "text", r"returned str, .* one character at a time\. .*: return \[item\]$"),
         ("process", lambda: b"data", r"returned bytes, .* one byte at a time\. .*: return \[item\]$"),
         ("process", lambda: None, r'returned None\. For "nothing yet" return \(\); for one item return \[item\]$'),
+        ("process", lambda: Reply(5), r"returned Reply\(\.\.\.\) by itself\. .*: return \[Reply\(\.\.\.\)\]$"),
+        ("process", lambda: END, r"returned END by itself\. Put it in a list: return \[END\]$"),
         ("process", lambda: 5, r"returned int, which is no iterable of items\. For one item: return \[item\]$"),
         (
             "process",
