@@ -226,7 +226,7 @@ class Stage(Generic[In, Out]):
         raise error
 
     def now(self) -> float:
-        """Return the seconds of the pipeline's clock, which `deadline` is measured on."""
+        """Return the seconds of the pipeline's clock, which `deadline` is measured on; ask it from `start()` on."""
         return self._clock()
 
     def held_below(self) -> int | None:
