@@ -43,24 +43,26 @@ def items_of(engine: Engine[str, str], sock: socket.socket) -> Iterator[str]:
     while (item := engine.next_item()) is not END:
         if isinstance(item, Waiting):
             raise TypeError(f"{item.stage_name} waits, and there is no event loop here to wait with")
-        if item is NEED_INPUT:
-            write(engine, sock)  # what stages replied goes out before we wait
+        if item is not NEED_INPUT:
+            yield item
+        elif not write(engine, sock):  # what stages replied goes out before we wait; more may have waited behind it
             data = sock.recv(65536)
             if data:
                 engine.feed(data)
             else:
                 engine.feed_eof()
-        else:
-            yield item
 
 
-def write(engine: Engine[str, str], sock: socket.socket) -> None:
-    """Write all that is to be written."""
+def write(engine: Engine[str, str], sock: socket.socket) -> bool:
+    """Write all that is to be written, and tell whether there was anything."""
+    wrote = False
     while data := engine.to_write():
         if isinstance(data, Waiting):
             raise TypeError(f"{data.stage_name} waits, and there is no event loop here to wait with")
         for piece in data:
             sock.sendall(piece)
+        wrote = True
+    return wrote
 
 
 def shout_over_a_socket(sock: socket.socket) -> None:
@@ -108,25 +110,27 @@ async def async_items_of(
     while (item := engine.next_item()) is not END:
         if isinstance(item, Waiting):
             await item  # at once, in this task; then the same call is made again
-        elif item is NEED_INPUT:
-            await async_write(engine, writer)
+        elif item is not NEED_INPUT:
+            yield item
+        elif not await async_write(engine, writer):
             data = await reader.read(65536)
             if data:
                 engine.feed(data)
             else:
                 engine.feed_eof()
-        else:
-            yield item
 
 
-async def async_write(engine: Engine[str, str], writer: asyncio.StreamWriter) -> None:
-    """Write all that is to be written."""
+async def async_write(engine: Engine[str, str], writer: asyncio.StreamWriter) -> bool:
+    """Write all that is to be written, and tell whether there was anything."""
+    wrote = False
     while data := engine.to_write():
         if isinstance(data, Waiting):
             await data
         else:
             writer.writelines(data)
             await writer.drain()
+            wrote = True
+    return wrote
 
 
 async def shout_under_asyncio(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -4,13 +4,20 @@ Rules for this file: no event loop and no I/O. A driver moves the bytes; this is
 
     engine.start()
     while (item := engine.next_item()) is not END:
-        if item is NEED_INPUT:
-            for data in engine.to_write(): sock.sendall(data)
+        if item is not NEED_INPUT:
+            engine.send(answer(item))
+        elif not write_all(engine):  # else there may be more behind what was in the way
             if data := sock.recv(65536): engine.feed(data)
             else: engine.feed_eof()
-        else:
-            engine.send(answer(item))
+        write_all(engine)
     engine.close()
+
+    def write_all(engine):  # tells whether there was anything
+        wrote = False
+        while pieces := engine.to_write():
+            for data in pieces: sock.sendall(data)
+            wrote = True
+        return wrote
 
 `Pipeline` is the driver for trio; `Harness` one without any I/O. Where a stage waits, `next_item()` and
 `to_write()` return a `Waiting`, to be awaited on the stage's event loop before the same call is made again.

@@ -129,8 +129,8 @@ class Incoming(Outgoing[ClientOut], Generic[ClientIn, ClientOut]):
         """Run inbound until an item for the client is out.
 
         Returns:
-            The item; NEED_INPUT when there is none without more input (see `wants_input`) or before
-            replies were written; END at the end, for ever; a `Waiting` to await.
+            The item; END at the end, for ever; a `Waiting` to await; or NEED_INPUT: write what `to_write()`
+            gives. If that was anything, ask again, as more may wait behind it; else feed, if `wants_input`.
 
         Raises:
             Exception: what a stage raised, with a note. Inbound is broken then, outbound still works.

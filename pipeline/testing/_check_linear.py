@@ -112,9 +112,13 @@ def _run_stage(process: Callable[[Any], Iterable[Any]], items: list[Any]) -> Non
 def _receive(engine: Engine[Any, Any], items: list[Any]) -> None:
     for item in items:
         engine.feed(item)
-        while (out := engine.next_item()) is not NEED_INPUT and out is not END:
-            _refuse(out)
-        engine.to_write()
+        moved = True
+        while moved:  # many replies hold up what is behind them until they are written
+            while (out := engine.next_item()) is not NEED_INPUT and out is not END:
+                _refuse(out)
+            written = engine.to_write()
+            _refuse(written)
+            moved = bool(written)
 
 
 def _send(engine: Engine[Any, Any], items: list[Any]) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import runpy
+import socket
 from collections.abc import Iterator
 
 import pytest
 
+from pipeline import Engine, Reply, Result, inbound
+from stages import LineFramer, TextCodec
 from tests.examples.programs import Client, Server, one_by_one, run, serving
 
 PROGRAM = "examples/other_loops.py"
@@ -46,6 +51,43 @@ def test_what_a_client_does_wrong_ends_its_own_connection_only(server: Server, w
     with Client(server.port) as client:
         client.write(b"hello\n")
         assert answer(server, "hello") == client.read(len(answer(server, "hello")))
+
+
+@inbound
+def answer_at_length(line: str) -> Result[str]:
+    return [Reply("x" * 100)] if line == "ping" else [line]
+
+
+MANY = b"ping\n" * 30 + b"last\n"
+
+
+def small_engine() -> Engine[str, str]:
+    """The answers to MANY, which come in one read, are more than it keeps to be written."""
+    return Engine(LineFramer() | TextCodec() | answer_at_length, byte_wire=True, max_reply_bytes=1000)
+
+
+def test_what_stands_behind_many_replies_needs_no_more_input() -> None:
+    """Nobody reads before all that was read is through."""
+    here, there = socket.socketpair()
+    with here, there:
+        here.settimeout(10)
+        there.sendall(MANY)
+        assert "last" == next(runpy.run_path(PROGRAM)["items_of"](small_engine(), here))
+
+
+def test_what_stands_behind_many_replies_needs_no_more_input_under_asyncio() -> None:
+    async def first() -> str:
+        here, there = socket.socketpair()
+        with there:
+            there.sendall(MANY)
+            reader, writer = await asyncio.open_connection(sock=here)
+            items = runpy.run_path(PROGRAM)["async_items_of"](small_engine(), reader, writer)
+            async with asyncio.timeout(10):
+                item: str = await anext(items)
+            writer.close()
+            return item
+
+    assert "last" == asyncio.run(first())
 
 
 def test_alone_it_shows_both() -> None:

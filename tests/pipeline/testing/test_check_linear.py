@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import trio
 
-from pipeline import Duplex, Inbound, Outbound, Passthrough, inbound, outbound
+from pipeline import Duplex, Inbound, Outbound, Passthrough, Reply, inbound, outbound
 from pipeline.testing import check_linear
 
 
@@ -123,6 +123,22 @@ def test_a_stage_that_waits_is_refused() -> None:
 
     trio.run(main, "inbound")
     trio.run(main, "outbound")
+
+
+def test_what_stands_behind_many_replies_is_measured_too() -> None:
+    """They are written in between, as a pipeline does."""
+    seen: list[int] = []
+
+    def answer(item: Any) -> list[Any]:
+        return [Reply(bytes(1000))] * 200 + [item]
+
+    def count(item: Any) -> list[Any]:
+        seen.append(item)
+        return []
+
+    check_linear(lambda: Duplex(inbound(answer), outbound(lambda item: [item])) | inbound(count), range, n=5)
+
+    assert {*range(20)} == {*seen}
 
 
 def test_a_stage_instead_of_a_factory_is_refused() -> None:
