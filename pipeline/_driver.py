@@ -147,29 +147,51 @@ class Driver(Writing):
         self._calm = self.straight and not waits and self.engine.idle
         return self._calm
 
-    async def read_straight(self, most: int) -> bool:
-        """Read once, where that is all there is to do; whether what it became, at `most` so many items, is `ready`.
+    async def read_straight(self, most: int) -> Any:
+        """Read until an item is out, where that is all there is to do, or NOTHING: the long way knows what to do.
 
-        That may be nothing. If not, the long way knows what to do.
+        What else came of the read, at `most` so many items of it, is `ready` then.
         """
         assert self.wire.reader is not None
-        self.driving = self.reading = True
-        try:
-            data = await self.wire.reader.read()
-        except Exception as error:
-            self._read_failed(error)
-        finally:
-            self.driving = self.reading = False
-            if self.news.awaited:
-                self.news.tell()
-        if data is END or not self._calm:
-            self.news.check_open()
-            if data is not NOTHING:
-                self._feed(data)
-            return False
-        self.reads += 1
+        read = self.wire.reader.read
+        while True:
+            self.driving = self.reading = True
+            try:
+                data = await read()
+            except Exception as error:
+                self._read_failed(error)
+            finally:
+                self.driving = self.reading = False
+                if self.news.awaited:
+                    self.news.tell()
+            if data is END or not self._calm:
+                self.news.check_open()
+                if data is not NOTHING:
+                    self._feed(data)
+                return NOTHING
+            self.reads += 1
+            item = self._take_straight(data, most)
+            if item is not NOTHING:
+                return item
+            if self.waiting is not None:
+                await self.waited()
+            if not self.idle:
+                return NOTHING
+
+    def _take_straight(self, data: Any, most: int) -> Any:
+        """The first item that data became, or NOTHING: there is none, or a stage waits."""
         self.make_ready(self.engine.take_in(data), most)
-        return True
+        try:
+            for item in self.ready:
+                return item
+            for item in self.unsure:
+                if not self.stage_waits:
+                    return item
+                self.wait_for(item)
+                break
+        except BaseException as error:
+            self.engine.fail_ready(error)
+        return NOTHING
 
     def make_ready(self, items: Iterator[Any], most: int) -> None:
         """Let so many of the items be taken."""

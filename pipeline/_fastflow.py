@@ -34,7 +34,7 @@ class FastFlow(Flow):
         loop: what `ready` gave last, if a stage in it may wait.
     """
 
-    __slots__ = ("_looping", "_moody", "_ready_source", "_single", "loop", "ready_from")
+    __slots__ = ("_fed", "_looping", "_moody", "_ready_source", "_single", "loop", "ready_from")
 
     _looping: Fused
 
@@ -51,6 +51,7 @@ class FastFlow(Flow):
         self._moody = tuple([slot for slot in slots if slot.moody])
         # Those at which items go one by one; only behind them stages can run as one.
         self._single = slots[: 1 + max((slot.index for slot in self._moody), default=0)]
+        self._fed = len(self._single)
 
     # ---- whether it is open
 
@@ -75,9 +76,9 @@ class FastFlow(Flow):
         for slot in self._single:
             if slot.results is not None and length_hint(slot.results, 1):
                 return False
-        if self._top >= len(self._single):
+        if self._top >= self._fed:
             self._lower_top()
-            if self._top >= len(self._single):
+            if self._top >= self._fed:
                 return False
         return not self._moody or self.quiet
 
@@ -102,18 +103,19 @@ class FastFlow(Flow):
         return self._ready_at(slot)
 
     def _ready_at(self, slot: Slot) -> Iterator[Any]:
-        assert slot.results is not None
-        if slot.fused is None:
+        fused = slot.fused
+        if fused is None:
             following = self.slots[slot.index + 1 :]
-            slot.fused = Fused(slot, following) if all(each.steady for each in following) else False
+            slot.fused = fused = Fused(slot, following) if all(each.steady for each in following) else False
         # Only of a list it is known how much of it was taken.
-        fused, count = slot.fused, length_hint(slot.results, 0)
-        if not (fused and count and (not fused.may_wait or fused.prompt)):
+        source: Any = slot.results
+        count = length_hint(source, 0)
+        if not count or not fused or (fused.may_wait and not fused.prompt):
             return _NONE_READY
-        self._ready_source, self.ready_from = slot.results, count
+        self._ready_source, self.ready_from = source, count
         for each in fused.slots:
             each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
-        items: Iterator[Any] = fused.items(slot.results, self._leave)
+        items = fused.items(source, self._leave)
         if fused.may_wait:
             self.loop, self._looping = items, fused
         return items
@@ -128,30 +130,25 @@ class FastFlow(Flow):
         if self._moody and not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
-        for slot in self._single[:-1]:
-            result = self._process_at(slot, item)
+        for slot in self._single:
+            slot.mine, self._top = False, slot.index
+            try:
+                result = slot.sync(item)
+                if type(result) is list:
+                    slot.results, slot.listed = iter(result), len(result)
+                else:
+                    slot.results = results_of(slot.stage, "process_sync", result)
+                    slot.listed = len(result) if isinstance(result, tuple) else 0
+            except BaseException as error:
+                cut(slot, ("process", item), error)
+            slot.op, slot.args, slot.fresh = "process", (item,), slot.polls
+            if slot.index + 1 == self._fed:
+                return self._ready_at(slot)
             if slot.listed != 1 or type(result) is not list or type(result[0]) is Reply or result[0] is END:
-                self.stirred = bool(result)
-                return _NONE_READY
+                break
             slot.results, item = None, result[0]
-        last = self._single[-1]
-        self._process_at(last, item)
-        return self._ready_at(last)
-
-    def _process_at(self, slot: Slot, item: Any) -> Any:
-        """Let a steady stage process an item; its results wait there, and are returned."""
-        slot.mine, self._top = False, slot.index
-        try:
-            result = slot.sync(item)
-            if type(result) is list:
-                slot.results, slot.listed = iter(result), len(result)
-            else:
-                slot.results = results_of(slot.stage, "process_sync", result)
-                slot.listed = len(result) if isinstance(result, list | tuple) else 0
-        except BaseException as error:
-            cut(slot, ("process", item), error)
-        slot.op, slot.args, slot.fresh = "process", (item,), slot.polls
-        return result
+        self.stirred = bool(result)
+        return _NONE_READY
 
     # ---- what comes of it
 

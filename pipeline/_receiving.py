@@ -57,8 +57,9 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
         self._claim_receive()
         try:
             item: Received
-            if self._driver.may_read():
-                item = await self._read_straight()
+            if self._late_error is None and self._driver.may_read():
+                item = await self._driver.read_straight(YIELD_AFTER)
+                self._lent, self._patience = YIELD_AFTER, 0
                 if item is not NOTHING:
                     return item
                 self._lent = 0
@@ -70,27 +71,6 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
             return item
         finally:
             self._receiving = False
-
-    async def _read_straight(self) -> Any:
-        """An item of what is read next by an idle driver, or NOTHING, where more is to be done than to read."""
-        driver = self._driver
-        while self._late_error is None and await driver.read_straight(YIELD_AFTER):
-            self._lent, self._patience = YIELD_AFTER, 0
-            try:
-                for item in driver.ready:
-                    return item
-                for item in driver.unsure:
-                    if not driver.stage_waits:
-                        return item
-                    driver.wait_for(item)
-                    break
-            except BaseException as error:
-                self._engine.fail_ready(error)
-            if driver.waiting is not None:
-                await driver.waited()
-            if not driver.idle:
-                break
-        return NOTHING
 
     def __aiter__(self) -> Self:
         return self
@@ -109,22 +89,21 @@ class Receiving(Lifetime, trio.abc.ReceiveChannel[Received]):
                 break
         except BaseException as error:
             self._engine.fail_ready(error)
-        return await self._receive_next()
-
-    async def _receive_next(self) -> Received:
-        driver = self._driver
-        item: Received
         if driver.waiting is not None:
             await self._wait_in_stage()
-        if driver.may_read() and not self._receiving:
-            self._lent = self._patience = 0
-            self._receiving = True
-            try:
-                item = await self._read_straight()
-            finally:
-                self._receiving = False
-            if item is not NOTHING:
-                return item
+        if self._receiving or self._late_error is not None or not driver.may_read():
+            return await self._receive_next()
+        self._receiving = True
+        self._lent = self._patience = 0
+        try:
+            item = await driver.read_straight(YIELD_AFTER)
+        finally:
+            self._receiving = False
+        self._lent = YIELD_AFTER
+        return await self._receive_next() if item is NOTHING else item
+
+    async def _receive_next(self) -> Received:
+        item: Received
         if self._lent:
             self._take_patience_back()
         if self._patience > 0:

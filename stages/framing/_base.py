@@ -222,7 +222,8 @@ class InboundFramer(_Half, Inbound[BytesLike, bytes]):
     def _gives(self, frames: list[bytes], source: bytes, at: int) -> list[bytes]:
         """The frames of `source`, in which the unfinished one begins at `at`: return this from `_cut`."""
         self._source, self._given = source, len(frames)
-        self._tail = bytearray(source[at:])
+        if at < len(source):
+            self._tail = bytearray(source[at:])
         return frames
 
     def _too_long(self, size: int) -> None:

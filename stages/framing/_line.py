@@ -71,6 +71,7 @@ class LineInbound(InboundFramer):
         super().__init__(max_bytes=max_bytes, at_eof=at_eof, oversize=oversize)
         self._ending, self._keep_ends = ending, keep_ends
         self._mark = b"\r\n" if ending == "crlf" else b"\n"
+        self._splits_at_lf = ending != "crlf" and not keep_ends  # where there is no CR
 
     def _may_complete(self, data: bytes) -> bool:
         if LF in data or len(self._tail) + len(data) > self._max_bytes:
@@ -81,6 +82,9 @@ class LineInbound(InboundFramer):
     def _cut(self, data: bytes) -> Result[bytes]:
         if self._skipping:
             return self._carefully(data)
+        if self._splits_at_lf and len(data) <= self._max_bytes and CR not in data:  # nothing can be wrong with it
+            pieces = data.split(b"\n")
+            return self._gives(pieces, data, len(data) - len(pieces.pop()))
         at = data.rfind(b"\n") + 1
         lines = self._lines_of(data[:at])
         if (
