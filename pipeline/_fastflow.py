@@ -115,7 +115,7 @@ class FastFlow(Flow):
         self._ready_source, self.ready_from = source, count
         for each in fused.slots:
             each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
-        items = fused.items(source, self._leave)
+        items: Iterator[Any] = fused.items(source, self._leave)
         if fused.may_wait:
             self.loop, self._looping = items, fused
         return items
@@ -130,6 +130,7 @@ class FastFlow(Flow):
         if self._moody and not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
+        result: Any = None
         for slot in self._single:
             slot.mine, self._top = False, slot.index
             try:
