@@ -1,4 +1,4 @@
-"""`pipeline_pair`: two pipelines, each the other's peer; and what goes wrong between them, to order."""
+"""`pipeline_pair`: two pipelines, each the other's peer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import trio
 import trio.testing
 
 from pipeline import END, Inbound, Outbound, Passthrough, Pipeline, Reply, outbound
-from pipeline.testing import Cut, Reset, Stall, pipeline_pair
+from pipeline.testing import pipeline_pair
 from pipeline.testing._pair import at_once
 
 
@@ -119,100 +119,6 @@ async def test_options_are_the_pipelines() -> None:
         await left.send(b"b")
         await left.flush()
         assert b"ab" == await right.receive()
-
-
-@pytest.mark.parametrize("lockstep", [False, True])
-async def test_cut(lockstep: bool) -> None:
-    """Three bytes arrive, then the end of the stream; the sender's end is broken, the other way works."""
-    with pytest.raises(trio.BrokenResourceError, match="the connection was cut"):
-        async with pipeline_pair(outbound(lambda item: [item]), Passthrough(), to_right=Cut(3), lockstep=lockstep) as (
-            left,
-            right,
-        ):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(right.send, b"other way")
-                assert b"other way" == await left.receive()
-            async with trio.open_nursery() as nursery:
-
-                async def send() -> None:
-                    with pytest.raises(trio.BrokenResourceError, match="the connection was cut"):
-                        await left.send(b"hello")
-
-                nursery.start_soon(send)
-                assert b"hel" == await receive_until_end(right)
-            await left.send(b"again")
-
-
-@pytest.mark.parametrize("lockstep", [False, True])
-async def test_reset(lockstep: bool) -> None:
-    """Three bytes arrive, then all four directions are broken, also for a task that waits."""
-
-    async def broken(call: Any, *args: Any) -> None:
-        with pytest.raises(trio.BrokenResourceError, match="reset"):
-            await call(*args)
-
-    with pytest.raises(ValueError, match="enough"):
-        async with pipeline_pair(Passthrough(), Passthrough(), to_left=Reset(3), lockstep=lockstep) as (left, right):
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(broken, right.send, b"hello")
-                assert b"hel" == await left.receive()
-                await broken(left.receive)
-            await broken(right.receive)
-            await broken(left.send, b"x")
-            raise ValueError("enough")
-
-
-async def test_stall() -> None:
-    """Three bytes arrive, then nothing, and nothing fails; the next write waits, also for room."""
-    async with pipeline_pair(Passthrough(), Passthrough(), to_right=Stall(3), close_seconds=1) as (left, right):
-        await left.send(b"hello")
-        assert b"hel" == await right.receive()
-        with trio.move_on_after(10) as receiving:
-            await right.receive()
-        with trio.move_on_after(10) as sending:
-            await left.send(b"again")
-        with trio.move_on_after(10) as room:
-            await left.transport.wait_send_all_might_not_block()
-
-        assert receiving.cancelled_caught
-        assert sending.cancelled_caught
-        assert room.cancelled_caught
-
-
-async def test_a_stalled_write_is_woken_by_closing() -> None:
-    """The pipeline's other tasks get ClosedResourceError at once."""
-    async with pipeline_pair(Passthrough(), Passthrough(), to_right=Stall(0), close_seconds=1) as (left, _):
-
-        async def send() -> None:
-            with pytest.raises(trio.ClosedResourceError):
-                await left.send(b"hello")
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(send)
-            await trio.testing.wait_all_tasks_blocked()
-            await left.aclose()
-
-
-async def test_a_stalled_stream_that_is_closed() -> None:
-    """The stream itself wakes who writes to it."""
-    pair = pipeline_pair(Passthrough(), Passthrough(), to_right=Stall(0), close_seconds=1)
-    async with pair as (left, _), trio.open_nursery() as nursery:
-
-        async def send() -> None:
-            with pytest.raises(trio.ClosedResourceError, match="while it was stalled"):
-                await left.transport.send_all(b"x")
-
-        nursery.start_soon(send)
-        await trio.testing.wait_all_tasks_blocked()
-        await left.transport.aclose()
-
-
-async def test_a_closed_stream_is_closed_not_broken() -> None:
-    """Only a fault breaks; what was closed says so."""
-    async with pipeline_pair(Passthrough(), Passthrough(), to_right=Cut(3)) as (left, _):
-        await left.transport.aclose()
-        with pytest.raises(trio.ClosedResourceError):
-            await left.transport.send_all(b"x")
 
 
 async def test_end_of_one_side_by_a_stage() -> None:
