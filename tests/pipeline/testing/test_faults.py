@@ -126,6 +126,14 @@ async def test_a_read_gives_no_more_than_the_trickle_nor_than_was_asked_for() ->
     assert b"!" == await far.receive_some()
 
 
+async def test_there_is_room_to_write_until_the_connection_is_reset() -> None:
+    line, near, _ = streams()
+    await near.wait_send_all_might_not_block()
+    line.reset()
+    with pytest.raises(trio.BrokenResourceError, match="the connection was reset"):
+        await near.wait_send_all_might_not_block()
+
+
 async def test_an_end_ends_one_direction() -> None:
     _, near, far = streams()
     await near.send_eof()
