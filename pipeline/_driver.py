@@ -2,7 +2,8 @@
 
 Rules for this file: there is no task here but the callers'. Two roles go round among them:
 
-- one task at a time *drives inbound*: it takes items out of the engine and reads the transport;
+- one task at a time *drives inbound*: it takes items out of the engine, and reads the transport
+  (`_reading`); what comes out while nobody receives is kept for who does (`_parking`);
 - one task at a time *has the wire* (`_writing`). With no send running, whoever drives inbound writes
   the replies before it waits, and then waits for room or for input, whichever comes first (P14).
 
@@ -14,23 +15,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import Any, Final, NoReturn, Protocol
+from typing import Any, Final, Protocol
 
 import trio
 
 from ._core import Engine
-from ._flow import NEED_INPUT, WOULD_WAIT, Mark, Waiting
+from ._ends import NOTHING
+from ._flow import NEED_INPUT, WOULD_WAIT, Waiting
 from ._fused import waits
-from ._items import size_of
-from ._news import briefly
+from ._parking import Parking
 from ._stage import END
 from ._transport import Wire
-from ._writing import Role, Writing, through
+from ._writing import Role, through
 
-NOTHING: Final = Mark.NOTHING
 _NOTHING_READY: Final[Iterator[Any]] = iter(())
-MAX_PARKED_ITEMS: Final = 64
-MAX_PARKED_BYTES: Final = 65536
 
 
 class HasReady(Protocol):
@@ -40,7 +38,7 @@ class HasReady(Protocol):
     def ready(self) -> bool: ...
 
 
-class Driver(Writing):
+class Driver(Parking):
     """An engine on a wire.
 
     Args:
@@ -51,14 +49,12 @@ class Driver(Writing):
 
     # fmt: off
     __slots__ = (
-        "__dict__", "_calm", "_draining", "_inbound", "_parked_bytes", "changing", "driving", "eof_read", "loop",
-        "parked", "reads", "ready", "straight", "unsure", "waiting",
+        "__dict__", "_calm", "_inbound", "changing", "driving", "loop", "ready", "straight", "unsure", "waiting",
     )
     # fmt: on
 
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
         super().__init__(engine, wire, merge_writes=merge_writes)
-        self.parked: list[Any] = []  # items that came out while nobody received
         self.driving = False  # somebody drives inbound
         self.changing = False  # the chain is being changed: nobody else is to begin to drive
         self.ready: Iterator[Any] = iter(())  # what may be taken as long as nothing else happens
@@ -66,12 +62,7 @@ class Driver(Writing):
         self.loop: Any = None  # what `unsure` comes from
         self.waiting: Waiting | None = None  # what a stage waits for that did; to be awaited at once
         self._calm = False  # nothing else has happened since reading was all there was to do
-        self.reads = 0  # how often the transport gave something
-        self.eof_read = False
         self._inbound = engine.inbound
-        self._parked_bytes = 0
-        self._draining = False
-        engine.on_news = self._interrupt
         self.news.deadline = self._deadline
 
     def chain_changed(self) -> None:
@@ -258,57 +249,6 @@ class Driver(Writing):
             self.park(item)
         await self.flush_now()
 
-    def count_parked(self) -> None:
-        """Take note that what was parked may have gone back into the chain."""
-        self._parked_bytes = sum(map(size_of, self.parked))
-
-    def park(self, item: Any) -> None:
-        """Keep an item for the next receive."""
-        self._disturb()
-        self.parked.append(item)
-        self._parked_bytes += size_of(item)
-
-    def park_again(self, items: list[Any]) -> None:
-        """Keep for the next receive what was received before what is parked."""
-        self._disturb()
-        self.parked[:0] = items
-        self.count_parked()
-        self.news.tell()
-
-    def unpark(self) -> Any:
-        """Give the first parked item; there is room for another one then."""
-        item = self.parked.pop(0)
-        self._parked_bytes -= size_of(item)
-        self.news.tell()
-        return item
-
-    @property
-    def park_is_full(self) -> bool:
-        """Whether nothing more may come out until somebody receives."""
-        return len(self.parked) >= MAX_PARKED_ITEMS or self._parked_bytes >= MAX_PARKED_BYTES
-
-    async def _wait_for_input(self) -> None:
-        """Nothing comes out: write what is owed, and wait for input, a deadline or news."""
-        left = False
-        if self.engine.owes_replies or self.engine.to_write_bytes:
-            before = self.engine.wants_input, self.engine.replies_full
-            left = await self.flush_now()
-            if self.engine.has_inbound_news or before != (self.engine.wants_input, self.engine.replies_full):
-                return  # something happened meanwhile, of which nobody else will tell
-        if left and not self.writing:
-            await self._flush_or_read(until_flushed=False)
-        else:
-            await self._read()
-
-    def interrupt(self) -> None:
-        """Let whoever waits for input look again."""
-        self._interrupt()
-
-    def drain(self) -> None:
-        """From now on, input counts as ended wherever nothing has begun."""
-        self._draining = True
-        self._interrupt()
-
     def _disturb(self) -> None:
         """What was ready, and all there was to do, may be so no more."""
         self.ready, self.unsure = _NOTHING_READY, _NOTHING_READY
@@ -319,96 +259,6 @@ class Driver(Writing):
         self.news.close()
         self._disturb()
         self.wire.interrupt(closing=True)
-
-    def _interrupt(self) -> None:
-        """Something is to be done inbound of which the transport knows nothing."""
-        self._disturb()
-        if self.reading and self.wire.can_interrupt:
-            self.wire.interrupt()
-        self.news.interrupt()
-
-    async def _read(self) -> None:
-        """Wait for input, or, while none is wanted, for news; in any case for a deadline."""
-        if self._draining and self.engine.wants_input and not self.engine.has_begun_input():
-            self._draining = False
-            self.engine.end_input()  # the wire itself has not ended
-            return
-        wants_input = self.wire.reader is not None and self.engine.wants_input
-        if wants_input and self.wire.can_interrupt and not self.engine.timed:
-            data = await self._read_transport()
-        else:
-            data = await self._read_in_scope(self.engine.deadline, wants_input=wants_input)
-        self.news.check_open()
-        if data is not NOTHING:
-            self._feed(data)
-
-    async def _read_in_scope(self, deadline: float | None, *, wants_input: bool) -> Any:
-        data: Any = NOTHING
-        with self.news.reading(deadline) as scope:
-            if wants_input:
-                data = await self._read_transport()
-            else:
-                await self.news.changed()
-        if scope.cancelled_caught and not self.news.closed:
-            await self._judge_deadline()
-        return data
-
-    async def _read_transport(self) -> Any:
-        assert self.wire.reader is not None
-        self.reading = True
-        try:
-            return await self.wire.reader.read()
-        except Exception as error:
-            self._read_failed(error)
-        finally:
-            self.reading = False
-
-    def _read_failed(self, error: Exception) -> NoReturn:
-        if isinstance(error, trio.ClosedResourceError):
-            self.news.check_open()
-        self._disturb()
-        self.engine.break_inbound(error)
-        raise error
-
-    def _feed(self, data: Any) -> None:
-        self.reads += 1
-        if data is END:
-            self.eof_read = True
-            self.engine.feed_eof()
-        else:
-            self.engine.feed(data)
-
-    async def _judge_deadline(self) -> None:
-        """If a deadline passed, let the stages act, but only after input that is already there was read."""
-        deadline = self.engine.deadline
-        if deadline is None or deadline > trio.current_time():
-            return
-        data: Any = NOTHING
-        if self.wire.reader is not None and self.engine.wants_input:
-            data = await briefly(self._read_transport, otherwise=NOTHING)
-        if data is NOTHING:
-            self.engine.tick()
-        else:
-            self._feed(data)
-
-    async def _flush_or_read(self, *, until_flushed: bool) -> None:
-        """Write replies and read at the same time; the first input ends both."""
-        failed: Exception | None = None
-
-        async def flush(scope: trio.CancelScope) -> None:
-            await self.flush_all()
-            if until_flushed:
-                scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(flush, nursery.cancel_scope)
-            try:
-                await self._read()
-            except Exception as error:
-                failed = error
-            nursery.cancel_scope.cancel()
-        if failed is not None:
-            raise failed
 
     # ---- sends; the caller has its turn
 

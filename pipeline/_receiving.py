@@ -14,7 +14,8 @@ from typing_extensions import TypeVar
 
 from ._call import Waiting
 from ._core import Engine
-from ._driver import NOTHING, Driver
+from ._driver import Driver
+from ._ends import NOTHING
 from ._flow import NEED_INPUT, WOULD_WAIT, Mark, NeedInput
 from ._lifetime import Lifetime
 from ._quick import YIELD_AFTER

@@ -44,6 +44,8 @@ ON_TRIO = [
     "_transport",
     "_news",
     "_writing",
+    "_reading",
+    "_parking",
     "_driver",
     "_changing",
     "_closing",

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+import pytest
 import trio
 
 from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply
@@ -186,6 +187,48 @@ class _HandshakeIn(Inbound[bytes, bytes]):
 class _HandshakeOut(Outbound[bytes, bytes]):
     def process_sync(self, item: bytes, /) -> list[bytes]:
         return [item]
+
+
+class Cache(Duplex[bytes, bytes, bytes, bytes]):
+    """Answers `get` itself; lets everything else out."""
+
+    def __init__(self) -> None:
+        self.inbound = Lines().inbound
+        self.outbound = _CacheOut()
+
+
+class _CacheOut(Outbound[bytes, bytes]):
+    keeps_outbound_state = False
+
+    def process_sync(self, item: bytes, /) -> list[Any]:
+        return [Reply(b"cached " + item)] if item.startswith(b"get") else [item + b"\n"]
+
+
+class Rings(Inbound[bytes, bytes]):
+    """Gives an item by itself every `seconds`."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.deadline: float | None = None
+
+    async def start(self) -> list[bytes]:
+        self.deadline = self.now() + self.seconds
+        return []
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        return [item]
+
+    async def on_timer(self, now: float, /) -> list[bytes]:
+        self.deadline = now + self.seconds
+        return [b"ring"]
+
+
+async def three_paced(pipeline: Any) -> None:
+    """Three sends through a gate that opens each second take two."""
+    start = trio.current_time()
+    for item in (b"1", b"2", b"3"):
+        await pipeline.send(item)
+    assert 2 == pytest.approx(trio.current_time() - start)
 
 
 @asynccontextmanager

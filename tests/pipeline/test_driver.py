@@ -10,20 +10,22 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, inbound
+from pipeline import END, Inbound, Outbound, Pipeline, Reply, inbound
 from tests.pipeline.parts import (
     Answers,
+    Cache,
     Handshake,
     Lines,
     Paced,
+    Rings,
     Waits,
     WaitsOut,
     Window,
     cancelled_at,
-    over_tcp,
     tcp_pair,
+    three_paced,
 )
-from tests.pipeline.wires import PATIENCE, clog
+from tests.pipeline.wires import PATIENCE, read_all
 
 MEGABYTE = 1_000_000
 
@@ -107,35 +109,6 @@ async def test_both_peers_send_and_answer_and_nobody_stands_still(size: int) -> 
         async with tcp_pair() as (one, two), trio.open_nursery() as nursery:
             for stream in (one, two):
                 nursery.start_soon(both_ways, Pipeline(stream, Lines() | Owes(100_000, size)))
-
-
-@pytest.mark.real_time
-async def test_both_peers_owe_replies_while_the_kernel_is_full() -> None:
-    """With nobody sending, 60 kB of replies on either side go out although all buffers were full."""
-    pong = b"pong" + b"." * 60_000
-    got: list[bytes] = []
-
-    async def read(stream: trio.SocketStream) -> None:
-        async with Pipeline(stream, Lines() | Answers()) as pipeline:
-            async for item in pipeline:
-                if b"pong" in item:  # behind the line which was cut when the buffers were full
-                    got.append(item[item.index(b"pong") :])
-                    break
-            if len(got) == 2:
-                both.set()
-            await both.wait()
-
-    both = trio.Event()
-
-    with trio.fail_after(PATIENCE):
-        async with tcp_pair() as (one, two):
-            for stream in (one, two):
-                await stream.send_all(b"ping 60000\n")
-                await clog(stream, b"x" * 999 + b"\n")
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(read, one)
-                nursery.start_soon(read, two)
-    assert [pong, pong] == got
 
 
 async def test_a_reply_leaves_before_the_receive_that_reaches_it_returns() -> None:
@@ -240,11 +213,7 @@ async def test_a_receive_cancelled_while_it_owes_a_reply_breaks_nothing(step: in
         await pipeline.send(b"after")
 
     assert [b"item"] == items
-    assert b"pong\nafter\n" == await _all_of(there)
-
-
-async def _all_of(stream: trio.abc.ReceiveStream) -> bytes:
-    return b"".join([chunk async for chunk in stream])
+    assert b"pong\nafter\n" == await read_all(there)
 
 
 # ---- gates: S7
@@ -288,7 +257,7 @@ async def test_a_send_waits_at_a_closed_window_while_another_task_receives() -> 
         await pipeline.send(b"one")
         await pipeline.send(b"two")
     assert [b"a", b"b"] == items
-    assert b"zero\none\ntwo\n" == await _all_of(there)
+    assert b"zero\none\ntwo\n" == await read_all(there)
 
 
 @pytest.mark.parametrize("step", range(1, 25))
@@ -344,14 +313,6 @@ async def test_a_gate_that_can_never_open_is_an_error() -> None:
             await pipeline.send(b"x")
 
 
-async def three_paced(pipeline: Any) -> None:
-    """Three sends through a gate that opens each second take two."""
-    start = trio.current_time()
-    for item in (b"1", b"2", b"3"):
-        await pipeline.send(item)
-    assert 2 == pytest.approx(trio.current_time() - start)
-
-
 async def test_a_gate_opened_by_a_timer_needs_nobody_who_receives() -> None:
     here, there = trio.testing.memory_stream_pair()
     async with Pipeline(here, Lines() | Paced()) as pipeline:
@@ -374,15 +335,6 @@ async def test_a_gate_opened_by_a_timer_while_the_driver_waits_inside_a_stage() 
         nursery.start_soon(pipeline.receive)
         await trio.testing.wait_all_tasks_blocked(0.1)
         await three_paced(pipeline)
-
-
-async def test_a_gate_opened_by_a_timer_when_nothing_more_can_be_parked() -> None:
-    """A peer that sends, and is not received from, does not hold up what is sent to it."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Paced()) as pipeline:
-        await there.send_all(b"line\n" * 1000)
-        await three_paced(pipeline)
-        assert 1000 == len([await pipeline.receive() for _ in range(1000)])
 
 
 async def test_a_gate_opened_by_a_timer_after_inbound_ended() -> None:
@@ -456,7 +408,7 @@ async def test_a_handshake_that_fails_closes_everything_and_says_why() -> None:
             pytest.fail("entered")
 
     assert 1 == server.closed
-    assert b"refused\n" == await _all_of(there)
+    assert b"refused\n" == await read_all(there)
     with pytest.raises(trio.ClosedResourceError):
         await here.send_all(b"x")
 
@@ -476,7 +428,7 @@ async def test_a_handshake_that_is_cancelled_closes_everything(step: int) -> Non
     assert 1 == client.closed
     with pytest.raises(trio.ClosedResourceError):
         await here.send_all(b"x")
-    assert await _all_of(there) in (b"", b"hello\n")
+    assert await read_all(there) in (b"", b"hello\n")
 
 
 async def test_a_peer_that_leaves_during_the_handshake() -> None:
@@ -488,293 +440,7 @@ async def test_a_peer_that_leaves_during_the_handshake() -> None:
             pytest.fail("entered")
 
 
-# ---- timers: S12
-
-
-class Idle(Inbound[bytes, bytes]):
-    """Fails when nothing came for `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.deadline: float | None = None
-
-    async def start(self) -> list[bytes]:
-        self.deadline = self.now() + self.seconds
-        return []
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        self.deadline = self.now() + self.seconds
-        return [item]
-
-    async def on_timer(self, now: float, /) -> list[bytes]:
-        self.deadline = None
-        raise TimeoutError(f"nothing for {self.seconds} seconds at {now}")
-
-
-class Beat(Duplex[bytes, bytes, bytes, bytes]):
-    """Sends `beat` when nothing was sent for `seconds`; what is sent moves the deadline."""
-
-    def __init__(self, seconds: float) -> None:
-        self.inbound = _BeatIn(seconds)
-        self.outbound = _BeatOut(self.inbound)
-
-
-class _BeatIn(Inbound[bytes, bytes]):
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.deadline: float | None = None
-
-    async def start(self) -> list[bytes]:
-        self.deadline = self.now() + self.seconds
-        return []
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        return [item]
-
-    async def on_timer(self, now: float, /) -> list[Any]:
-        self.deadline = now + self.seconds
-        return [Reply(b"beat")]
-
-
-class _BeatOut(Outbound[bytes, bytes]):
-    keeps_outbound_state = False
-
-    def __init__(self, other: _BeatIn) -> None:
-        self.other = other
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        self.other.deadline = self.now() + (0.5 if item == b"hurry" else self.other.seconds)
-        return [item]
-
-
-async def test_a_waiting_receive_runs_timers() -> None:
-    """A receive that waits for the transport wakes at the deadline, at that second."""
-    here, _there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Idle(30)) as pipeline:
-        start = trio.current_time()
-        with pytest.raises(TimeoutError, match="nothing for 30"):
-            await pipeline.receive()
-        assert 30 == pytest.approx(trio.current_time() - start)
-
-
-@pytest.mark.real_time
-async def test_a_slow_client_is_no_idle_peer() -> None:
-    """Data that waits in the kernel is read before a past deadline is judged."""
-    async with over_tcp(Lines() | Idle(0.05)) as (pipeline, there):
-        await there.send_all(b"one\n")
-        await trio.sleep(0.15)
-
-        assert b"one" == await pipeline.receive()
-        with pytest.raises(TimeoutError):
-            await pipeline.receive()
-
-
-async def test_a_heartbeat_while_another_task_sends() -> None:
-    """Beats go out from a waiting receive while sends of another task go on."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Beat(10)) as pipeline, trio.open_nursery() as nursery:
-
-        @nursery.start_soon
-        async def receiver() -> None:
-            with pytest.raises(trio.ClosedResourceError):
-                await pipeline.receive()
-
-        await trio.sleep(25)  # two beats
-        await pipeline.send(b"item")  # moves the third from 30 to 35
-        await trio.sleep(9)
-        assert b"beat\nbeat\nitem\n" == await there.receive_some()
-        await trio.sleep(2)
-        assert b"beat\n" == await there.receive_some()
-        await pipeline.aclose()
-
-
-async def test_a_deadline_moved_earlier_by_another_task_takes_effect_at_once() -> None:
-    """A send that moves the deadline forward wakes a receive that already waits for a later one."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Beat(100)) as pipeline, trio.open_nursery() as nursery:
-        nursery.start_soon(pipeline.receive)
-        await trio.sleep(1)
-        await pipeline.send(b"hurry")
-        await trio.sleep(1)
-        assert b"hurry\nbeat\n" == await there.receive_some()
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_send_that_waits_its_turn_runs_timers() -> None:
-    """With nobody receiving, a send behind a blocked one still runs what is due."""
-    here, there = trio.testing.lockstep_stream_pair()
-    async with Pipeline(here, Lines() | Idle(5)) as pipeline, trio.open_nursery() as nursery:
-        start = trio.current_time()
-        nursery.start_soon(pipeline.send, b"blocks")
-        await trio.sleep(1)
-        with pytest.raises(TimeoutError, match="nothing for 5"):
-            await pipeline.send(b"waits")
-        assert 5 == pytest.approx(trio.current_time() - start)
-        nursery.cancel_scope.cancel()
-    del there
-
-
-async def test_a_send_at_a_gate_runs_timers() -> None:
-    """A send that waits for a stage to become ready runs what is due."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Idle(5) | Window(1)) as pipeline:
-        await pipeline.send(b"one")
-        start = trio.current_time()
-        with pytest.raises(TimeoutError, match="nothing for 5"):
-            await pipeline.send(b"two")
-        assert 5 == pytest.approx(trio.current_time() - start)
-    assert b"one\n" == await there.receive_some()
-
-
-# ---- pause and poll: S13
-
-
-class Cycle(Duplex[bytes, bytes, bytes, bytes]):
-    """One request at a time: the next one comes out when the answer to the last one is sent, as in h11."""
-
-    def __init__(self) -> None:
-        self.waiting: list[bytes] = []
-        self.busy = False
-        self.fed = 0
-        self.inbound = _CycleIn(self)
-        self.outbound = _CycleOut(self)
-
-
-class _CycleIn(Inbound[bytes, bytes]):
-    def __init__(self, cycle: Cycle) -> None:
-        self.cycle = cycle
-
-    @property
-    def wants_input(self) -> bool:
-        return not self.cycle.busy
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        self.cycle.fed += 1
-        self.cycle.waiting += item.split(b",")
-        return self.poll()
-
-    def poll(self) -> list[bytes]:
-        if self.cycle.busy or not self.cycle.waiting:
-            return []
-        self.cycle.busy = True
-        return [self.cycle.waiting.pop(0)]
-
-
-class _CycleOut(Outbound[bytes, bytes]):
-    keeps_outbound_state = False
-
-    def __init__(self, cycle: Cycle) -> None:
-        self.cycle = cycle
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        self.cycle.busy = False
-        return [item]
-
-
-async def test_a_paused_stage_is_not_fed_and_the_wire_is_not_read() -> None:
-    """While a stage wants no input, what the peer sends stays where it is; an answer wakes a waiting receive."""
-    here, there = trio.testing.memory_stream_pair()
-    cycle = Cycle()
-    async with Pipeline(here, Lines() | cycle) as pipeline, trio.open_nursery() as nursery:
-        await there.send_all(b"a,b\nc\n")
-        assert b"a" == await pipeline.receive()
-        got: list[bytes] = []
-
-        @nursery.start_soon
-        async def receiver() -> None:
-            async for item in pipeline:
-                got.append(item)
-
-        await trio.sleep(1)
-        assert ([], 1) == (got, cycle.fed)
-        await pipeline.send(b"answer a")
-        await trio.sleep(1)
-        assert ([b"b"], 1) == (got, cycle.fed)
-        await pipeline.send(b"answer b")
-        await trio.sleep(1)
-        assert ([b"b", b"c"], 2) == (got, cycle.fed)
-        nursery.cancel_scope.cancel()
-
-
-async def test_a_paused_stage_with_nothing_waiting_keeps_the_wire_unread() -> None:
-    """While a stage wants no input the transport is not read at all, although nothing is held before the stage."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Cycle()) as pipeline:
-        await there.send_all(b"a\n")
-        assert b"a" == await pipeline.receive()
-        await there.send_all(b"b\n")
-        with trio.move_on_after(5):
-            await pipeline.receive()
-        assert b"b\n" == await here.receive_some()
-
-
-async def test_news_that_comes_while_replies_are_written_is_not_missed() -> None:
-    """An item that another task's send causes while receive() writes replies wakes it, although it reads later."""
-    here, there = trio.testing.memory_stream_pair()
-
-    class SlowOut(Outbound[bytes, bytes]):
-        """Gives the sender time for its send while a reply is on its way."""
-
-        keeps_outbound_state = False
-
-        async def process(self, item: bytes, /) -> list[bytes]:
-            if item.startswith(b"pong"):
-                await trio.lowlevel.checkpoint()
-                await trio.lowlevel.checkpoint()
-            return [item]
-
-    got: list[bytes] = []
-    async with (
-        Pipeline(here, SlowOut() | Lines() | Answers() | Cache().outbound) as pipeline,
-        trio.open_nursery() as nursery,
-    ):
-
-        @nursery.start_soon
-        async def receiver() -> None:
-            got.append(await pipeline.receive())
-
-        @nursery.start_soon
-        async def sender() -> None:
-            for _ in range(20):
-                await trio.lowlevel.checkpoint()
-                if pipeline._driver.writing:
-                    break
-            await pipeline.send(b"get 1")
-
-        await there.send_all(b"ping\n")
-        with trio.move_on_after(10):
-            await trio.sleep(5)
-            nursery.cancel_scope.cancel()
-    assert [b"cached get 1"] == got
-
-
-async def test_a_paused_pipeline_in_one_task() -> None:
-    """Request, answer, request, answer, with pipelined input, without a second task."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Cycle()) as pipeline:
-        await there.send_all(b"a,b\nc\n")
-        await there.send_eof()
-        async for item in pipeline:
-            await pipeline.send(b"re " + item)
-    assert b"re a\nre b\nre c\n" == await _all_of(there)
-
-
 # ---- replies to the client
-
-
-class Cache(Duplex[bytes, bytes, bytes, bytes]):
-    """Answers `get` itself; lets everything else out."""
-
-    def __init__(self) -> None:
-        self.inbound = Lines().inbound
-        self.outbound = _CacheOut()
-
-
-class _CacheOut(Outbound[bytes, bytes]):
-    keeps_outbound_state = False
-
-    def process_sync(self, item: bytes, /) -> list[Any]:
-        return [Reply(b"cached " + item)] if item.startswith(b"get") else [item + b"\n"]
 
 
 async def test_an_outbound_stage_answers_the_client() -> None:
@@ -794,7 +460,7 @@ async def test_an_outbound_stage_answers_the_client() -> None:
         await pipeline.send(b"get 2")
         assert b"cached get 2" == await pipeline.receive()
         await pipeline.send(b"put")
-    assert b"put\n" == await _all_of(there)
+    assert b"put\n" == await read_all(there)
 
 
 async def test_replies_to_a_client_that_does_not_receive_are_bounded() -> None:
@@ -823,48 +489,6 @@ async def test_replies_to_a_client_that_does_not_receive_are_bounded() -> None:
 # ---- corners
 
 
-class Rings(Inbound[bytes, bytes]):
-    """Gives an item by itself every `seconds`."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.deadline: float | None = None
-
-    async def start(self) -> list[bytes]:
-        self.deadline = self.now() + self.seconds
-        return []
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        return [item]
-
-    async def on_timer(self, now: float, /) -> list[bytes]:
-        self.deadline = now + self.seconds
-        return [b"ring"]
-
-
-class Greets(Inbound[bytes, bytes]):
-    """Says hello at the start."""
-
-    async def start(self) -> list[Any]:
-        return [Reply(b"hello")]
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        return [item]
-
-
-async def test_items_that_a_timer_gives_while_nobody_receives_are_kept() -> None:
-    """A send that waits its turn lets them out; a later receive gets them, and no more than there is room for."""
-    here, there = trio.testing.lockstep_stream_pair()
-    async with Pipeline(here, Lines() | Rings(1)) as pipeline, trio.open_nursery() as nursery:
-        nursery.start_soon(pipeline.send, b"blocks")
-        nursery.start_soon(pipeline.send, b"waits")
-        await trio.sleep(100.5)
-        for _ in range(64):
-            assert b"ring" == await pipeline.receive()
-        nursery.cancel_scope.cancel()
-    del there
-
-
 async def test_a_send_that_waits_its_turn_leaves_timers_to_a_receiver_that_came_later() -> None:
     """The deadline is acted on once."""
     here, there = trio.testing.lockstep_stream_pair()
@@ -880,40 +504,6 @@ async def test_a_send_that_waits_its_turn_leaves_timers_to_a_receiver_that_came_
         assert [5, 10, 15] == pytest.approx(got)
         nursery.cancel_scope.cancel()
     del there
-
-
-async def test_entering_writes_what_stages_say_first() -> None:
-    """Also where the transport has no room at once; input that comes meanwhile is received afterwards."""
-    here, there = trio.testing.lockstep_stream_pair()
-    async with trio.open_nursery() as nursery:
-
-        @nursery.start_soon
-        async def peer() -> None:
-            await trio.sleep(1)
-            assert b"hello\n" == await there.receive_some()
-            await trio.sleep(1)
-            await there.send_all(b"item\n")
-
-        async with Pipeline(here, Lines() | Greets()) as pipeline:
-            assert b"item" == await pipeline.receive()
-
-
-async def test_entering_ends_when_an_item_for_the_client_is_there() -> None:
-    """A stage that asks the client first is received from, although another one is not ready yet."""
-
-    class Asks(Inbound[bytes, bytes]):
-        ready = False
-
-        async def start(self) -> list[bytes]:
-            return [b"question", b"another"]
-
-        def process_sync(self, item: bytes, /) -> list[bytes]:
-            return [item]
-
-    here, _there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Asks()) as pipeline:
-        assert b"question" == await pipeline.receive()
-        assert b"another" == await pipeline.receive()
 
 
 async def test_entering_ends_with_the_stream() -> None:
@@ -932,18 +522,6 @@ async def test_entering_ends_with_the_stream() -> None:
             await pipeline.receive()
 
 
-async def test_a_timer_of_a_paused_stage() -> None:
-    """While the chain wants no input, a deadline is judged without reading."""
-    here, there = trio.testing.memory_stream_pair()
-    async with Pipeline(here, Lines() | Rings(5) | Cycle()) as pipeline:
-        await there.send_all(b"a\n")
-        assert b"a" == await pipeline.receive()
-        with trio.move_on_after(7):
-            await pipeline.receive()
-        await pipeline.send(b"re a")
-        assert b"ring" == await pipeline.receive()
-
-
 async def test_the_end_waits_at_a_gate_too() -> None:
     """send_eof() goes on when the stage is ready again."""
     here, there = trio.testing.memory_stream_pair()
@@ -958,7 +536,7 @@ async def test_the_end_waits_at_a_gate_too() -> None:
         start = trio.current_time()
         await pipeline.send_eof()
         assert 3 == pytest.approx(trio.current_time() - start)
-    assert b"one\n" == await _all_of(there)
+    assert b"one\n" == await read_all(there)
 
 
 async def test_a_send_behind_an_end_that_waits_at_a_gate() -> None:
@@ -972,7 +550,7 @@ async def test_a_send_behind_an_end_that_waits_at_a_gate() -> None:
         for _ in range(2):
             with pytest.raises(trio.ClosedResourceError, match="outbound has ended"):
                 await pipeline.send(b"two")
-    assert b"one\n" == await _all_of(there)
+    assert b"one\n" == await read_all(there)
 
 
 class BeatOut(Outbound[bytes, bytes]):
