@@ -132,7 +132,8 @@ class StreamGroup(StreamWriter, Group):
             return None
         old = self.open.get(key)
         if old is not None:
-            self._fail(old, trio.BrokenResourceError(f"the peer began another stream with the key {key!r}"))
+            what = f"the peer began another stream with the key {key!r}: opens(item) is true of what it sent"
+            self._fail(old, trio.BrokenResourceError(what))
         self._gone.pop(key, None)
         if self.new.closed or self.new.is_full or not self._has_place():
             self.refused_streams += 1

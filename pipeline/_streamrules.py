@@ -24,8 +24,9 @@ class StreamRules:
 
     Args:
         key: the stream of a received item, or None: it belongs to none, and comes out of `streams.events`.
-        opens: whether a received item may begin a stream that is not open. Default: any item of an unknown key may,
-            unless the stream was closed here before the peer had ended it.
+        opens: whether a received item begins a stream: one that only the first item of a stream is. An open stream of
+            the same key is over by it, with an error. Default: any item of an unknown key does, unless the stream
+            was closed here before the peer had ended it.
         ends: whether a received item is the last one of its stream. Default: streams end with the connection only.
         error: the error that a received item stands for, because the peer gave its stream up; else None. The stream is
             over both ways. The error is raised instead of the item: itself if it is a `trio.BrokenResourceError`, else

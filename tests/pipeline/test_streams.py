@@ -180,7 +180,7 @@ async def test_a_key_that_is_begun_again_ends_the_stream_that_had_it() -> None:
         task = await started(nursery, first.receive)
         await give(peer, data(1, "begin"), data(1, "second"))
         assert isinstance(task.error, trio.BrokenResourceError)
-        assert "the peer began another stream with the key 1" in str(task.error)
+        assert "the peer began another stream with the key 1: opens(item) is true" in str(task.error)
         second = await streams.receive()
         assert [data(1, "begin"), data(1, "second")] == [await second.receive() for _ in range(2)]
         await first.aclose()
