@@ -43,11 +43,13 @@ async def open_tcp_pipeline(
 
     Raises:
         OSError: no connection came about.
-        TypeError, StageInUseError: the chain cannot run; nothing was connected.
+        TypeError, ValueError, StageInUseError: the chain cannot run, or the context is none of a client; nothing was
+            connected.
 
     Cancellation: nothing is left open.
     """
     places_of(chain)
+    _check_context(ssl_context, server_side=False, host=host)
     stream = await trio.open_tcp_stream(host, port)
     try:
         if ssl_context is None:
@@ -92,13 +94,16 @@ async def serve_tcp(
 
     Raises:
         OSError: the port cannot be listened on.
-        ValueError: `max_connections` is less than 1.
-        TypeError: `handler` is no function; `make_chain` is a chain, or anything else than a plain function.
+        ValueError: `max_connections` is less than 1; `ssl_context` is none of a server.
+        TypeError: an option that is none of a pipeline's; `handler` is no function; `make_chain` is a chain, or
+            anything else than a plain function.
 
     Cancellation: it stops accepting, and ends when all handlers have.
     """
     _check_handler(handler)
     _check_factory(make_chain)
+    _check_context(ssl_context, server_side=True)
+    _check_options(options)
     if max_connections is not None and max_connections < 1:
         raise ValueError(f"max_connections is {max_connections}; give 1 or more, or None for no limit")
     listeners = await trio.open_tcp_listeners(port, host=host)
@@ -193,9 +198,9 @@ class _Server:
 
     async def _open(self, stream: trio.SocketStream, scope: trio.CancelScope) -> Pipeline[Any, Any]:
         transport: trio.abc.Stream = stream
-        if self._ssl_context is not None:
-            transport = trio.SSLStream(stream, self._ssl_context, server_side=True)
         try:
+            if self._ssl_context is not None:
+                transport = trio.SSLStream(stream, self._ssl_context, server_side=True)
             pipeline: Pipeline[Any, Any] = Pipeline(transport, self._make_chain(), **self._options)
         except BaseException:
             await trio.aclose_forcefully(stream)
@@ -223,6 +228,25 @@ def _check_handler(handler: object) -> None:
         raise TypeError(f"serve_tcp() calls the handler itself, for each connection: write {name}, not {name}(...)")
     if not callable(handler):
         raise TypeError(f"the handler is {handler!r}: write serve_tcp(handler, port, make_chain)")
+
+
+def _check_context(context: ssl.SSLContext | None, *, server_side: bool, host: str | None = None) -> None:
+    if context is None:
+        return
+    right = "ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)" if server_side else "ssl.create_default_context()"
+    if not hasattr(context, "wrap_bio"):
+        raise TypeError(f"ssl_context is {context!r}: give an ssl.SSLContext, such as {right}")
+    try:
+        context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_side, host)
+    except ssl.SSLError as error:
+        raise ValueError(f"this ssl_context is for the other side: {error}. Give one such as {right}") from error
+
+
+def _check_options(options: PipelineOptions) -> None:
+    unknown = [name for name in options if name not in PipelineOptions.__optional_keys__]
+    if unknown:
+        known = ", ".join(sorted(PipelineOptions.__optional_keys__))
+        raise TypeError(f"serve_tcp() has no option {unknown[0]!r}; beside its own it takes those of Pipeline: {known}")
 
 
 def _awaitable(result: object, handler: Callable[..., object]) -> Awaitable[object]:

@@ -166,6 +166,22 @@ async def test_a_handler_without_async_is_logged(caplog: pytest.LogCaptureFixtur
         assert b"one\n" == await stream.receive_some()
 
 
+async def test_a_context_of_the_other_side_is_refused_at_once() -> None:
+    """Before anything is listened on or connected."""
+    client, server = tls_contexts()
+    with pytest.raises(ValueError, match=r"other side: .*ssl.create_default_context\(ssl.Purpose.CLIENT_AUTH\)$"):
+        await serve_tcp(echo, 0, lines, ssl_context=client)
+    with pytest.raises(ValueError, match=r"for the other side: .*ssl.create_default_context\(\)$"):
+        await open_tcp_pipeline("localhost", 1, lines(), server)
+    with pytest.raises(TypeError, match=r"ssl_context is True: give an ssl.SSLContext, such as ssl.create"):
+        await open_tcp_pipeline("localhost", 1, lines(), True)  # type: ignore[arg-type]
+
+
+async def test_an_unknown_option_is_refused_at_once() -> None:
+    with pytest.raises(TypeError, match=r"no option 'merge_write'; .*: close_seconds, .*merge_writes, show_items$"):
+        await serve_tcp(echo, 0, lines, merge_write=True)  # type: ignore[call-arg]
+
+
 async def test_an_async_factory_is_refused_at_once() -> None:
     async def make_chain() -> Any: ...
 
