@@ -167,7 +167,7 @@ TESTED_IN = {
 
 @pytest.mark.parametrize("path", [path for path in PIPELINE_FILES if path.stem != "__init__"], ids=relative)
 def test_core_has_its_tests_where_they_are_looked_for(path: Path) -> None:
-    """Of `stages` this and more is shown in tests/stages/test_own_coverage.py."""
+    """Of `stages` and the test kit this and more is shown in test_own_coverage.py."""
     own = f"test_{path.stem.removeprefix('_')}"
     assert (ROOT / f"tests/pipeline/{TESTED_IN.get(path.stem, own)}.py").is_file()
     assert path.stem not in TESTED_IN or not (ROOT / f"tests/pipeline/{own}.py").exists()

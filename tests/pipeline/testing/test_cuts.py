@@ -57,6 +57,11 @@ def test_no_random_ways_on_request() -> None:
     assert 502 + 1 == len(all_tried(500, random_cuts=0))
 
 
+@pytest.mark.parametrize("length", [8, 100])
+def test_where_one_cut_is_enough_one_is_given(length: int) -> None:
+    assert (5,) == shortest_failing_cut(length, lambda cut: 5 in cut)
+
+
 def test_the_shortest_of_small_inputs_is_found() -> None:
     """Two cuts are needed, and two are given."""
     assert (2, 4) == shortest_failing_cut(8, lambda cut: {2, 4} <= set(cut))

@@ -1,4 +1,4 @@
-"""Each file of `stages` is covered by its own test file alone, branches included.
+"""Each file of `stages` and of the test kit is covered by its own test file alone, branches included.
 
 `make test` cannot tell: there one stage's test runs through another's lines, and what a file's own tests leave out
 stays unseen until the other stage changes.
@@ -19,7 +19,10 @@ from tests.code_blocks import ROOT
 TESTED_IN = {"stages/__main__.py": "tests/stages/test_catalogue.py"}
 
 SOURCES = sorted(
-    path.relative_to(ROOT).as_posix() for path in (ROOT / "stages").rglob("*.py") if path.name != "__init__.py"
+    path.relative_to(ROOT).as_posix()
+    for folder in ("stages", "pipeline/testing")
+    for path in (ROOT / folder).rglob("*.py")
+    if path.name != "__init__.py"
 )
 
 
