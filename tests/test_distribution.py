@@ -42,7 +42,7 @@ def test_wheel_has_the_licenses(wheel: zipfile.ZipFile) -> None:
     assert LICENSES == {name.rpartition("/")[2] for name in wheel.namelist() if "/licenses/" in name}
 
 
-def test_metadata(wheel: zipfile.ZipFile) -> None:
+def test_metadata_say_what_it_is_and_needs(wheel: zipfile.ZipFile) -> None:
     (name,) = (name for name in wheel.namelist() if name.endswith("/METADATA"))
     metadata = message_from_bytes(wheel.read(name))
     needed = {text.partition(">")[0] for text in metadata.get_all("Requires-Dist", []) if "extra ==" not in text}

@@ -30,6 +30,6 @@ def test_each_has_a_guard_and_tests(title: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(("path", "test"), sorted(set(named(PAGE))))
-def test_test_exists(path: str, test: str) -> None:
+def test_each_test_that_the_page_names_exists(path: str, test: str) -> None:
     tree = ast.parse((ROOT / path).read_text("utf-8"))
     assert test in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}

@@ -122,9 +122,10 @@ def test_a_server_that_leaves(said: bytes, says: str) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_no_server() -> None:
+def test_without_a_server_it_says_so_and_ends() -> None:
     done = run(PROGRAM, "127.0.0.1", "--port", str(free_port()))
     assert 1 == done.returncode
+    assert "all attempts to connect" in done.stderr
     assert "Traceback" not in done.stderr
 
 

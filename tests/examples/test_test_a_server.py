@@ -18,7 +18,7 @@ PROGRAM = "examples/test_a_server.py"
 @pytest.mark.parametrize(
     "command", [pytest.param(["-m", "pytest"], marks=pytest.mark.full), []], ids=["pytest", "alone"]
 )
-def test_passes(command: list[str]) -> None:
+def test_it_passes_under_pytest_and_alone(command: list[str]) -> None:
     """None of this repository's own settings is needed."""
     options = ["-c", "/dev/null", "-p", "no:cacheprovider"] if command else []
     done = start(*command, *options, PROGRAM)

@@ -10,7 +10,7 @@ from tests.examples.programs import start
 @pytest.mark.parametrize(
     "command", [pytest.param(["-m", "pytest"], marks=pytest.mark.full), []], ids=["pytest", "alone"]
 )
-def test_passes(command: list[str]) -> None:
+def test_it_passes_under_pytest_and_alone(command: list[str]) -> None:
     """None of this repository's own settings is needed."""
     options = ["-c", "/dev/null", "-p", "no:cacheprovider"] if command else []
     done = start(*command, *options, "examples/test_a_stage.py")

@@ -363,7 +363,7 @@ async def test_a_stage_that_comes_counts_at_once() -> None:
     assert [1, 2, 3] == [at.number for at in stats.stages][:3]
 
 
-async def test_batches_count() -> None:
+async def test_items_that_come_in_batches_are_counted() -> None:
     async with attached(Lines()) as (pipeline, far):
         await far.send_all(b"a\nb\nc\n")
         async for batch in pipeline.batches():

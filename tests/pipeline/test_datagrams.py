@@ -93,7 +93,7 @@ async def test_nobody_at_the_other_end() -> None:
             await near.receive()
 
 
-async def test_after_closing() -> None:
+async def test_after_closing_every_call_is_refused() -> None:
     """Every call says so, and so does one that waits."""
     channel, address = await udp()
     async with trio.open_nursery() as nursery:

@@ -38,7 +38,9 @@ from pipeline import (
         (CorruptFrameError, (FrameError,)),
     ],
 )
-def test_the_tree(error: type[Exception], bases: tuple[type[Exception], ...]) -> None:
+def test_each_error_has_the_bases_that_the_docstring_draws(
+    error: type[Exception], bases: tuple[type[Exception], ...]
+) -> None:
     """Each error is what the docstring draws, and what else Python has for it."""
     assert bases == error.__bases__
     assert f" {error.__name__} " in (_errors.__doc__ or "").replace("\n", " ")

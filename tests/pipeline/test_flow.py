@@ -149,7 +149,7 @@ def test_a_huge_expansion_is_pulled_one_by_one() -> None:
     assert ["bomb"] == stage.seen
 
 
-def test_depth_first() -> None:
+def test_items_go_depth_first() -> None:
     """A stage sees the next item when all results of the one before have gone on (P2)."""
     log: list[str] = []
 

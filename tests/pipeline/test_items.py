@@ -21,7 +21,7 @@ from pipeline._items import OBJECT_BYTES, show_item, size_of
         ([1] * 10**6, OBJECT_BYTES),
     ],
 )
-def test_size(item: Any, size: int) -> None:
+def test_the_size_of_an_item_is_its_bytes_where_it_has_any(item: Any, size: int) -> None:
     """Bytes and text count what they are long, a view its bytes, anything else the same."""
     assert size == size_of(item)
 

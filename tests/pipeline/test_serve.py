@@ -69,7 +69,7 @@ async def test_each_connection_has_a_chain_of_its_own() -> None:
 
 
 @pytest.mark.real_time
-async def test_tls() -> None:
+async def test_with_tls_the_handshake_is_done_before_the_handler_is_called() -> None:
     """The handshake is done before the handler is called, and the client checks the name."""
     client, server = tls_contexts()
     async with (

@@ -685,9 +685,9 @@ async def test_one_item_always_has_room() -> None:
     async with streaming(max_stream_bytes=1) as (streams, peer, _, _):
         await give(peer, data(1, "x" * 1000))
         stream = await streams.receive()
-        await stream.receive()
-        await give(peer, data(1, "x" * 1000))
-        await stream.receive()
+        assert data(1, "x" * 1000) == await stream.receive()
+        await give(peer, data(1, "y" * 1000))
+        assert data(1, "y" * 1000) == await stream.receive()
 
 
 async def test_all_may_wait_for_one() -> None:

@@ -93,7 +93,7 @@ async def test_items_go_both_ways_until_the_end(make_pair: Any) -> None:
 
 @pytest.mark.real_time
 @pytest.mark.parametrize("make_pair", HALF_CLOSEABLE)
-async def test_half_close(make_pair: Any) -> None:
+async def test_a_half_close_leaves_the_other_way_open(make_pair: Any) -> None:
     """The peer sees the end after what the stages gave when they finished, and can still answer."""
     near, far = await make_pair()
     wire, peer = Pipeline(near, Closing()), Pipeline(far, Passthrough())
@@ -121,7 +121,7 @@ async def test_half_close(make_pair: Any) -> None:
 
 
 @pytest.mark.real_time
-async def test_a_process() -> None:
+async def test_the_pipes_of_a_process_are_a_transport() -> None:
     """Its pipes are a transport; half-closing its input lets it end, and its output is read to the end."""
     async with trio.open_nursery() as nursery:
         process = await nursery.start(_cat)

@@ -97,7 +97,7 @@ def test_a_loop_that_comes_to_much_ends() -> None:
 # ---- one item
 
 
-def test_one_item() -> None:
+def test_what_one_item_becomes_is_one_or_nothing_or_is_left() -> None:
     slots = slots_of(Map(outbound=bytes.upper), Many(more))
     out = Written(slots, ONE).run(Left, *functions_of(slots))
     assert [b"A", NONE_CAME, NONE_CAME] == [out(b"a"), out(b"0"), out(b"-")]

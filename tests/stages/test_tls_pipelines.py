@@ -313,7 +313,7 @@ async def test_a_server_that_goes_down_is_a_clean_end_for_its_handler() -> None:
     assert [True] == ended
 
 
-async def test_over_channels() -> None:
+async def test_channels_are_a_transport() -> None:
     """A transport of items: each flight, and each sent item, is one."""
     sent, received = zip(*(trio.open_memory_channel[bytes](10) for _ in range(2)), strict=True)
     ours = Pipeline((received[0], sent[1]), client())

@@ -139,7 +139,7 @@ def client_command(program: str, version: ssl.TLSVersion, port: int, files: File
 
 @EACH_VERSION
 @EACH_PROGRAM
-async def test_their_client(program: str, version: ssl.TLSVersion, files: Files) -> None:
+async def test_their_client_talks_to_our_server(program: str, version: ssl.TLSVersion, files: Files) -> None:
     """Lines both ways, ALPN, and their close notify at the end."""
     context = server_context()
     context.set_alpn_protocols(["lines"])
@@ -212,7 +212,7 @@ async def test_their_client_notices_a_cut(program: str, files: Files) -> None:
 
 @EACH_VERSION
 @needs("curl")
-async def test_curl(version: ssl.TLSVersion, files: Files) -> None:
+async def test_curl_reads_what_only_a_close_notify_ends(version: ssl.TLSVersion, files: Files) -> None:
     """An answer of which only the close notify says that it is whole."""
     requests = []
 
@@ -291,7 +291,7 @@ async def connect(port: int, context: ssl.SSLContext) -> tuple[TLS, Pipeline[Any
 
 @EACH_VERSION
 @EACH_PROGRAM
-async def test_their_server(program: str, version: ssl.TLSVersion, files: Files) -> None:
+async def test_our_client_talks_to_their_server(program: str, version: ssl.TLSVersion, files: Files) -> None:
     context = client_context()
     context.set_alpn_protocols(["lines"])
     more = ["-rev"] if program == "openssl" else []

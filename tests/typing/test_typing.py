@@ -59,7 +59,7 @@ def test_samples_are_marked() -> None:
 
 
 @pytest.mark.full
-def test_mypy() -> None:
+def test_mypy_refuses_what_is_wrong_and_nothing_else() -> None:
     found = re.findall(
         r"^\S*?(\w+\.py):(\d+): error: .*\[([\w-]+)\]$",
         run("mypy", "--strict", *map(str, SAMPLES.glob("[!t]*.py"))),
@@ -90,7 +90,7 @@ def test_stages_and_chains_that_the_documentation_shows(tmp_path: Path) -> None:
 
 
 @pytest.mark.full
-def test_pyright() -> None:
+def test_pyright_refuses_what_is_wrong_and_nothing_else() -> None:
     report = json.loads(run("pyright", "--outputjson", "--project", str(SAMPLES)))
     found = {
         (Path(error["file"]).name, error["range"]["start"]["line"] + 1, error.get("rule", error["message"]))

@@ -69,7 +69,7 @@ def test_lf_alone_leaves_cr_in_the_line() -> None:
     assert [b"a\r", b"b"] == lines_of(b"a\r\nb\n", ending="lf")
 
 
-def test_crlf_alone() -> None:
+def test_crlf_alone_ends_a_line_where_it_is_asked_for() -> None:
     assert [b"a", b"", b"b"] == lines_of(b"a\r\n\r\nb\r", b"\n", ending="crlf")
 
 

@@ -97,12 +97,12 @@ async def test_on_a_socket() -> None:
 
 
 @pytest.mark.parametrize(("items", "kind"), [(0, ValueError), ("5", TypeError)])
-def test_no_limits(items: Any, kind: type[Exception]) -> None:
+def test_what_is_no_limit_is_refused(items: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"CountLimit\(items=.*\): must be a whole number, 1 or more, as in CountLimit"):
         CountLimit(items)
 
 
-def test_no_direction() -> None:
+def test_what_is_no_direction_is_refused() -> None:
     with pytest.raises(ValueError, match="one of 'both', 'inbound', 'outbound'"):
         CountLimit(1, direction="in")  # type: ignore[arg-type]
 

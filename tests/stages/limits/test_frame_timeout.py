@@ -171,7 +171,7 @@ async def test_on_a_socket() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "kind"), [(0, ValueError), ("5", TypeError)])
-def test_no_time(seconds: Any, kind: type[Exception]) -> None:
+def test_what_is_no_time_is_refused(seconds: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"FrameTimeout\(seconds=.*\): must be a number, above 0, as in FrameTimeout\(10\)"):
         FrameTimeout(seconds)
 

@@ -40,17 +40,17 @@ def test_what_has_no_size_is_refused_with_a_better_place(item: Any) -> None:
         bytes_of("Stage", item)
 
 
-def test_counts() -> None:
+def test_whole_numbers_from_1_are_counts() -> None:
     check_count("Stage", "items", 1, right="Stage(5)")
 
 
 @pytest.mark.parametrize(("value", "kind"), [(0, ValueError), (-1, ValueError), (True, ValueError), (1.5, TypeError)])
-def test_no_counts(value: Any, kind: type[Exception]) -> None:
+def test_what_is_no_count_is_refused(value: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"Stage\(items=.*\): must be a whole number, 1 or more, as in Stage\(5\)"):
         check_count("Stage", "items", value, right="Stage(5)")
 
 
-def test_amounts() -> None:
+def test_numbers_above_0_are_amounts() -> None:
     check_amount("Stage", "seconds", 0.001, right="Stage(5)")
     check_amount("Stage", "burst", 1, right="Stage(5)", least=1)
 
@@ -67,17 +67,17 @@ def test_amounts() -> None:
         (None, TypeError),
     ],
 )
-def test_no_amounts(value: Any, kind: type[Exception]) -> None:
+def test_what_is_no_amount_is_refused(value: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"Stage\(seconds=.*\): must be a number, above 0, as in Stage\(5\)"):
         check_amount("Stage", "seconds", value, right="Stage(5)")
 
 
-def test_an_amount_below_the_least() -> None:
+def test_an_amount_below_the_least_is_refused() -> None:
     with pytest.raises(ValueError, match=r"Stage\(burst=0.5\): must be a number, 1 or more, as in Stage\(5\)"):
         check_amount("Stage", "burst", 0.5, right="Stage(5)", least=1)
 
 
-def test_directions() -> None:
+def test_a_direction_is_one_of_those_that_are_named() -> None:
     check_direction("Stage", "inbound", "inbound", "outbound")
     with pytest.raises(ValueError, match="Stage: 'up' is no direction here, but one of 'inbound', 'outbound' is"):
         check_direction("Stage", "up", "inbound", "outbound")

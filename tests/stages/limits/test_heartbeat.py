@@ -207,7 +207,7 @@ def test_what_is_refused(arguments: Any, kind: type[Exception], message: str) ->
         Heartbeat(*arguments)
 
 
-def test_no_direction() -> None:
+def test_what_is_no_direction_is_refused() -> None:
     with pytest.raises(ValueError, match="Heartbeat: 'both' is no direction here, but one of 'inbound', 'outbound' is"):
         Heartbeat(20, ping, silence="both")  # type: ignore[arg-type]
 

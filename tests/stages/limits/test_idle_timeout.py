@@ -128,7 +128,7 @@ async def test_on_a_socket() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "kind"), [(0, ValueError), ("5", TypeError)])
-def test_no_time(seconds: Any, kind: type[Exception]) -> None:
+def test_what_is_no_time_is_refused(seconds: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"IdleTimeout\(seconds=.*\): must be a number, above 0, as in IdleTimeout\(30\)"):
         IdleTimeout(seconds)
 

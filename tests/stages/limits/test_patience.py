@@ -86,7 +86,8 @@ def test_time_does_not_count_while_the_peer_has_nothing_to_do() -> None:
 def test_the_end_of_the_stream_is_not_waited_for_any_more() -> None:
     harness = Harness(Patient(5))
     harness.finish()
-    harness.advance(100)
+    assert [] == harness.advance(100)
+    assert harness.engine.deadline is None
 
 
 async def test_what_a_kind_must_define() -> None:

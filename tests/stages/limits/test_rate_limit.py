@@ -60,7 +60,7 @@ def test_a_pause_fills_the_bucket_up_to_the_burst() -> None:
     assert ["f", "g", "h"] == harness.receive(*"fghi")
 
 
-def test_bytes() -> None:
+def test_where_bytes_count_an_item_passes_as_soon_as_one_is_free() -> None:
     harness = Harness(RateLimit(bytes_per_s=10))
     assert [b"12345", b"67890"] == harness.receive(b"12345", b"67890", b"x")
     assert [b"x"] == harness.advance(0.1), "a byte is there, so an item may pass"

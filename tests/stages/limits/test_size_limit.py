@@ -89,12 +89,12 @@ async def test_on_a_socket() -> None:
 
 
 @pytest.mark.parametrize(("size", "kind"), [(0, ValueError), (1.5, TypeError)])
-def test_no_limits(size: Any, kind: type[Exception]) -> None:
+def test_what_is_no_limit_is_refused(size: Any, kind: type[Exception]) -> None:
     with pytest.raises(kind, match=r"SizeLimit\(bytes=.*\): must be a whole number, 1 or more, as in SizeLimit"):
         SizeLimit(size)
 
 
-def test_no_direction() -> None:
+def test_what_is_no_direction_is_refused() -> None:
     with pytest.raises(ValueError, match="one of 'both', 'inbound', 'outbound'"):
         SizeLimit(1, direction="in")  # type: ignore[arg-type]
 

@@ -528,6 +528,7 @@ def test_a_flood_is_one_in_little_time() -> None:
     for _ in range(5):
         harness.advance(30)
         harness.receive(frame(PING, bytes(8)) * 10)
+    assert 50 == sum(each[3] == PING for each in frames_of(b"".join(harness.sent)))
 
 
 def test_updates_of_windows_that_free_nothing_are_refused() -> None:

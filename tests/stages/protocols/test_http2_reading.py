@@ -127,7 +127,7 @@ def test_data_of_nothing_is_not_shown() -> None:
     assert [GOT, ENDED] == names(serving.receive(serving.peer.data_to_send()))
 
 
-def test_padding_counts() -> None:
+def test_padding_counts_as_data() -> None:
     serving = Serving()
     serving.turn()
     serving.peer.send_headers(1, POST)

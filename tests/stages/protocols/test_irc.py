@@ -79,7 +79,7 @@ def test_bytes_that_are_no_text_can_go_through() -> None:
     assert [wire] == harness.send(*harness.receive(wire))
 
 
-def test_another_encoding() -> None:
+def test_another_encoding_is_read_and_written() -> None:
     harness = Harness(IRC(encoding="cp1252"))
     assert [IRCMessage("AWAY", "grüße")] == harness.receive(b"AWAY gr\xfc\xdfe")
     assert [b"AWAY gr\xfc\xdfe"] == harness.send(IRCMessage("AWAY", "grüße"))

@@ -175,8 +175,9 @@ def test_events_that_may_be_outdated_are_not_given_back_as_bytes() -> None:
     assert ("two", [b"thr"]) == (next(taken), stage.inbound.unread(()))
 
 
-def test_start_begins() -> None:
-    whole()
+def test_the_start_gives_items_and_replies_before_anything_came() -> None:
+    harness = Harness(Whole())
+    assert (["started"], [b"hello\n"]) == (harness.received, harness.sent)
 
 
 def test_a_send_waits_for_the_handshake() -> None:

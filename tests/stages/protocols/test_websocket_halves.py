@@ -370,7 +370,7 @@ def test_text_is_counted_in_bytes() -> None:
 
 def test_the_limit_holds_for_each_message_and_in_pieces_too() -> None:
     harness = server(max_bytes=3, whole_messages=False)
-    harness.receive(*[frame(1, b"abc")] * 10)
+    assert 10 == len(harness.receive(*[frame(1, b"abc")] * 10))
     wire_error(harness, frame(1, b"ab", fin=False) + frame(0, b"cd"))
 
 

@@ -21,7 +21,7 @@ def test_outbound_alone_leaves_inbound_as_it_is() -> None:
     assert ["2"] == harness.send(2)
 
 
-def test_both_directions() -> None:
+def test_each_direction_has_its_function() -> None:
     harness = Harness(LineFramer() | Map(inbound=bytes.decode, outbound=str.encode))
     assert ["a"] == harness.receive(b"a\n")
     assert [b"b\n"] == harness.send("b")

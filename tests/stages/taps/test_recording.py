@@ -61,7 +61,7 @@ def test_a_crash_between_the_two_files(tmp_path: Path) -> None:
     assert RECORDS[:2] == list(read_recording(str(tmp_path / "x")))
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_recording_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="x'"):
         list(read_recording(str(tmp_path / "x")))
 

@@ -298,7 +298,7 @@ def test_a_passthrough_stays_one() -> None:
     assert stage.outbound is None
 
 
-def test_recover_twice() -> None:
+def test_of_two_handlers_the_inner_one_is_asked_first() -> None:
     """The inner handler has the first word; what it raises comes to the outer one."""
 
     def again(item: object, error: Exception) -> Result[Any]:

@@ -226,6 +226,6 @@ async def test_a_stage_that_waits_is_refused(tmp_path: Path, direction: Any) -> 
         replay(tmp_path / "x", direction(wait_a_moment), answer=lambda item: [item])
 
 
-def test_no_recording(tmp_path: Path) -> None:
+def test_a_recording_that_is_not_there_cannot_be_replayed(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         replay(tmp_path / "x", LineFramer())
