@@ -15,8 +15,8 @@ SECTIONS = re.findall(r"^## (\d+ .*?)\n(.*?)(?=^## |\Z)", PAGE, re.DOTALL | re.M
 
 def named(text: str) -> list[tuple[str, str]]:
     """File and test, for each that a section names."""
-    lines = re.findall(r"^- `(tests/[\w/]+\.py)`: (.*)$", text, re.MULTILINE)
-    return [(path, test) for path, rest in lines for test in re.findall(r"`(test_\w+)`", rest)]
+    entries = re.findall(r"^- `(tests/[\w/]+\.py)`: (.*(?:\n  .*)*)$", text, re.MULTILINE)
+    return [(path, test) for path, rest in entries for test in re.findall(r"`(test_\w+)`", rest)]
 
 
 def test_there_are_sixteen() -> None:
