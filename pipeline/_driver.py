@@ -7,28 +7,25 @@ Rules for this file: there is no task here but the callers'. Two roles go round 
 - one task at a time *has the wire* (`_writing`). With no send running, whoever drives inbound writes
   the replies before it waits, and then waits for room or for input, whichever comes first (P14).
 
+While nothing else is to be done, reads and sends take fast paths (`_fastreading`, `_fastwriting`).
 Whoever cannot take a role waits for `news` and looks again; so a task that is cancelled or fails
 just leaves. A `Waiting` is awaited inside the scope in which its stage began to wait.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import islice
-from typing import Any, Final, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 import trio
 
 from ._core import Engine
 from ._ends import NOTHING
-from ._flow import NEED_INPUT, WOULD_WAIT, Waiting
-from ._fused import waits
-from ._parking import Parking
+from ._fastreading import FastReading
+from ._flow import NEED_INPUT, WOULD_WAIT
 from ._stage import END
 from ._transport import Wire
-from ._writing import Role, through
-
-_NOTHING_READY: Final[Iterator[Any]] = iter(())
+from ._writing import through
 
 
 class HasReady(Protocol):
@@ -38,7 +35,7 @@ class HasReady(Protocol):
     def ready(self) -> bool: ...
 
 
-class Driver(Parking):
+class Driver(FastReading):
     """An engine on a wire.
 
     Args:
@@ -47,37 +44,13 @@ class Driver(Parking):
         merge_writes: whether a send may stay in the buffer while nobody waits for the transport.
     """
 
-    # fmt: off
-    __slots__ = (
-        "__dict__", "_calm", "_inbound", "changing", "driving", "loop", "ready", "straight", "unsure", "waiting",
-    )
-    # fmt: on
+    __slots__ = ("__dict__",)  # for those that are counted, see `_asking`
 
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
         super().__init__(engine, wire, merge_writes=merge_writes)
-        self.driving = False  # somebody drives inbound
-        self.changing = False  # the chain is being changed: nobody else is to begin to drive
-        self.ready: Iterator[Any] = iter(())  # what may be taken as long as nothing else happens
-        self.unsure: Iterator[Any] = iter(())  # the same, where a stage may wait: then `stage_waits`
-        self.loop: Any = None  # what `unsure` comes from
-        self.waiting: Waiting | None = None  # what a stage waits for that did; to be awaited at once
-        self._calm = False  # nothing else has happened since reading was all there was to do
-        self._inbound = engine.inbound
         self.news.deadline = self._deadline
 
-    def chain_changed(self) -> None:
-        """The engine has other stages than before."""
-        super().chain_changed()
-        self._disturb()
-        self.engine.forget_fused()
-        self.straight = self.wire.can_interrupt and self.engine.inbound_is_steady
-
     # ---- roles
-
-    def drives_inbound(self) -> Role:
-        """Hold the role; only for a task which saw that `driving` is False."""
-        self._disturb()
-        return Role(self, "driving")
 
     async def on_deadline(self) -> None:
         """A deadline passed while this task waited for something else, and nobody else looks after it."""
@@ -122,95 +95,6 @@ class Driver(Parking):
             await self.flush_shielded()
         return item
 
-    @property
-    def idle(self) -> bool:
-        """Whether all there is to do is to read, and nobody does."""
-        return (self._calm or self._is_calm()) and not self._buffer.size and self._inbound.rests()
-
-    def may_read(self) -> bool:
-        """The same, once what was merged is written; here it is, as far as there is room."""
-        if not (self._calm or self._is_calm()) or not self._inbound.rests():
-            return False
-        return not self._buffer.size or (self.merge_writes and self._write_merged())
-
-    def _is_calm(self) -> bool:
-        waits = self.driving or self.changing or self.parked or self._draining or self.news.closed
-        self._calm = self.straight and not waits and self.engine.idle
-        return self._calm
-
-    async def read_straight(self, most: int) -> Any:
-        """Read until an item is out, where that is all there is to do, or NOTHING: the long way knows what to do.
-
-        What else came of the read, at `most` so many items of it, is `ready` then.
-        """
-        assert self.wire.reader is not None
-        read = self.wire.reader.read
-        while True:
-            self.driving = self.reading = True
-            try:
-                data = await read()
-            except Exception as error:
-                self._read_failed(error)
-            finally:
-                self.driving = self.reading = False
-                if self.news.awaited:
-                    self.news.tell()
-            if data is END or not self._calm:
-                self.news.check_open()
-                if data is not NOTHING:
-                    self._feed(data)
-                return NOTHING
-            self.reads += 1
-            item = self._take_straight(data, most)
-            if item is not NOTHING:
-                return item
-            if self.waiting is not None:
-                await self.waited()
-            if not self.idle:
-                return NOTHING
-
-    def _take_straight(self, data: Any, most: int) -> Any:
-        """The first item that data became, or NOTHING: there is none, or a stage waits."""
-        self.make_ready(self.engine.take_in(data), most)
-        try:
-            for item in self.ready:
-                return item
-            for item in self.unsure:
-                if not self.stage_waits:
-                    return item
-                self.wait_for(item)
-                break
-        except BaseException as error:
-            self.engine.fail_ready(error)
-        return NOTHING
-
-    def make_ready(self, items: Iterator[Any], most: int) -> None:
-        """Let so many of the items be taken."""
-        inbound = self._inbound
-        if inbound.ready_from > most:
-            items = islice(items, most)
-        if inbound.loop is None:
-            self.ready, self.unsure = items, _NOTHING_READY
-        else:
-            self.ready, self.unsure, self.loop = _NOTHING_READY, items, inbound.loop
-
-    @property
-    def stage_waits(self) -> bool:
-        """Whether what was taken last of `unsure` is no item, but a stage waits, and that is for `wait_for`."""
-        return waits(self.loop)
-
-    def wait_for(self, yielded: Any) -> None:
-        """Take note that a stage waits, and of what it yielded; `waited` is to be awaited at once."""
-        self.waiting = self.engine.take_over(yielded)
-
-    async def waited(self) -> None:
-        """Wait for the stage; what comes of it is at its place then."""
-        waiting, self.waiting = self.waiting, None
-        assert waiting is not None
-        with self.drives_inbound():
-            await self.news.until_closed_midway(waiting)
-            self.news.check_open()  # a stage that cannot be cancelled may have held it up beyond the end
-
     async def step(self) -> Any:
         """An item, END, or NOTHING: something happened, look again."""
         item = await self.look()
@@ -248,11 +132,6 @@ class Driver(Parking):
                 break
             self.park(item)
         await self.flush_now()
-
-    def _disturb(self) -> None:
-        """What was ready, and all there was to do, may be so no more."""
-        self.ready, self.unsure = _NOTHING_READY, _NOTHING_READY
-        self.loop, self._calm = None, False
 
     def stop(self) -> None:
         """The pipeline is closed: every task leaves what it waits for."""

@@ -14,27 +14,31 @@ import trio
 
 from ._core import Engine
 from ._ends import NOTHING
+from ._fastwriting import FastWriting
 from ._news import briefly
 from ._stage import END
 from ._transport import Wire
-from ._writing import Writing
+from ._writing import Role
 
 
-class Reading(Writing):
+class Reading(FastWriting):
     """The reading side of an engine on a wire.
 
     Args:
         engine, wire, merge_writes: as of `Writing`.
 
     Attributes:
+        driving: somebody drives inbound.
+        changing: the chain is being changed: nobody else is to begin to drive.
         reads: how often the transport gave something.
         eof_read: whether its end was read.
     """
 
-    __slots__ = ("_draining", "eof_read", "reads")
+    __slots__ = ("_draining", "changing", "driving", "eof_read", "reads")
 
     def __init__(self, engine: Engine[Any, Any], wire: Wire, *, merge_writes: bool) -> None:
         super().__init__(engine, wire, merge_writes=merge_writes)
+        self.driving = self.changing = False
         self.reads = 0
         self.eof_read = False
         self._draining = False
@@ -43,6 +47,11 @@ class Reading(Writing):
     @abstractmethod
     def _disturb(self) -> None:
         """What was ready, and all there was to do, may be so no more."""
+
+    def drives_inbound(self) -> Role:
+        """Hold the role; only for a task which saw that `driving` is False."""
+        self._disturb()
+        return Role(self, "driving")
 
     # ---- for others
 
@@ -58,7 +67,7 @@ class Reading(Writing):
         self._draining = True
         self.interrupt()
 
-    # ---- the role of driving inbound is held
+    # ---- inbound; the role is held
 
     async def _wait_for_input(self) -> None:
         """Nothing comes out: write what is owed, and wait for input, a deadline or news."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +11,12 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import END, Inbound, Passthrough, Pipeline, Reply, inbound, outbound
+from pipeline import END, Inbound, Passthrough, Pipeline, Reply, outbound
 from pipeline._written import MAX_BYTES
 from stages import JSONCodec, LineFramer, Map, Tap
 
 from .engines import running
-from .parts import tcp_pair, turns_of_others
-from .wires import clog
+from .parts import tcp_pair
 
 # ---- the reference: ten lines that say what a chain of stages does
 
@@ -280,79 +278,3 @@ def test_a_tap_that_fails_is_asked_what_to_do() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(running(LineFramer() | Counts()).take_in(b"a\n\nb\n"))
-
-
-def test_random_reads_are_the_same_however_much_patience_there_is() -> None:
-    """More lines in one read than may pass without a checkpoint."""
-    rng = random.Random(3)
-    lines = [b"%d" % rng.randrange(10**6) for _ in range(3500)]
-
-    async def read() -> list[bytes]:
-        async with tcp_pair() as (near, far), trio.open_nursery() as nursery, Pipeline(near, LineFramer()) as pipeline:
-            nursery.start_soon(far.send_all, b"\n".join(lines) + b"\n")
-            return [await anext(pipeline) for _ in lines]
-
-    assert lines == trio.run(read)
-
-
-# ---- on a pipeline
-
-
-async def test_what_waits_behind_several_stages_comes_before_the_next_read() -> None:
-    def twice(which: bytes) -> Any:
-        return inbound(lambda line: [line] * (1 + (line == which)))
-
-    async with tcp_pair() as (near, far), Pipeline(near, LineFramer() | twice(b"b") | twice(b"c")) as pipeline:
-        await far.send_all(b"a\nb\nc\n")
-        assert [b"a", b"b", b"b", b"c"] == [await anext(pipeline) for _ in range(4)]
-        await far.send_all(b"d\n")
-        assert [b"c", b"d"] == [await anext(pipeline) for _ in range(2)]
-
-
-async def test_a_first_stage_that_fails_on_what_was_read_breaks_inbound() -> None:
-    def boom(item: bytes) -> bytes:
-        raise ValueError("boom")
-
-    async with tcp_pair() as (near, far), Pipeline(near, Map(inbound=boom)) as pipeline:
-        await far.send_all(b"x")
-        with pytest.raises(ValueError, match="boom") as info:
-            await pipeline.receive()
-        assert "inbound stage Map (stage 1 of 1" in info.value.__notes__[0]
-        with pytest.raises(trio.BrokenResourceError):
-            await pipeline.receive()
-
-
-@pytest.mark.real_time
-@pytest.mark.short_ways
-async def test_merged_sends_go_out_at_64_kib_and_pass_through_the_scheduler() -> None:
-    """A send that only buffers need not, each time; after a thousand it does."""
-    async with tcp_pair() as (near, far), Pipeline(near, LineFramer(100_000), merge_writes=True) as pipeline:
-        async with turns_of_others() as turns:
-            for _ in range(4500):
-                await pipeline.send(b"x")
-        assert 2 <= turns.count <= 10
-        await pipeline.send(b"y" * 65536)
-        assert len(await far.receive_some(10_000)) > 5000  # nobody had to flush
-        await far.aclose()
-
-
-@pytest.mark.real_time
-@pytest.mark.parametrize("peer", ["reads", "does not read", "is gone"])
-async def test_what_was_merged_goes_out_before_the_next_read(peer: str) -> None:
-    """Where there is room; where there is none, or the wire is broken, receiving goes on."""
-    async with tcp_pair() as (near, far):
-        pipeline = Pipeline(near, LineFramer(1 << 20), merge_writes=True, close_seconds=0)
-        try:
-            await far.send_all(b"1\n")
-            assert b"1" == await pipeline.receive()
-            if peer == "does not read":
-                await clog(near)
-            elif peer == "is gone":
-                near.socket.shutdown(trio.socket.SHUT_WR)
-            await pipeline.send(b"answer")
-            await far.send_all(b"2\n")
-            assert b"2" == await pipeline.receive()
-            if peer == "reads":
-                assert b"answer\n" == await far.receive_some()
-        finally:
-            await trio.aclose_forcefully(pipeline)
