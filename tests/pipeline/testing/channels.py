@@ -73,3 +73,27 @@ def sends_twice(end: Any) -> Method:
         await end.send(item)
 
     return send
+
+
+def waits_for_ever(method: str, error: type[Exception], closed: str) -> Callable[[Any], Method]:
+    """Never raises an error that comes while it waits; one that is due from the start it does raise.
+
+    Args:
+        method: what is called.
+        error: what it is to raise.
+        closed: which end's closing brings it, "send" or "receive"; it was open when the call began.
+    """
+
+    def replacement(end: Any) -> Method:
+        async def call(*args: Any) -> Any:
+            was_open = getattr(end.statistics(), f"open_{closed}_channels")
+            try:
+                return await getattr(end, method)(*args)
+            except error:
+                if was_open:
+                    await trio.sleep_forever()
+                raise
+
+        return call
+
+    return replacement

@@ -9,7 +9,16 @@ import pytest
 import trio
 
 from pipeline.testing import check_channel
-from tests.pipeline.testing.channels import Broken, Method, Pair, failure, memory, rule_broken_by, sends_twice
+from tests.pipeline.testing.channels import (
+    Broken,
+    Method,
+    Pair,
+    failure,
+    memory,
+    rule_broken_by,
+    sends_twice,
+    waits_for_ever,
+)
 
 
 def sends_without_checkpoint(end: Any) -> Method:
@@ -152,19 +161,7 @@ async def test_a_broken_promise_is_told(
 
 async def test_a_receiver_that_is_not_woken_is_told() -> None:
     """It would wait for ever; the check does not."""
-
-    def waits_on(end: Any) -> Method:
-        async def receive() -> Any:
-            was_open = end.statistics().open_receive_channels
-            try:
-                return await end.receive()
-            except trio.ClosedResourceError:
-                if was_open:
-                    await trio.sleep_forever()
-                raise
-
-        return receive
-
+    waits_on = waits_for_ever("receive", trio.ClosedResourceError, "receive")
     assert "closing_wakes_the_receiver" == await rule_broken_by("receive", "receive", waits_on)
 
 
