@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipeline import END, End
@@ -23,14 +22,16 @@ from .sansio import SansIO
 if TYPE_CHECKING:
     import h11
 
-__all__ = ["HTTP1"]
+    from ._http1_halves import EventsIn, EventsOut
+
+__all__ = ["HTTP1", "REASONS", "UNKNOWN"]
 
 _DEFAULT_BYTES: Final = 16384
 _TOO_LONG: Final = 431
-_MOST_AT_ONCE: Final = 64
-"""So many events are made before the first of them is asked for."""
 _NO_REASON: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
-_REASONS: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+REASONS: Final = {status.value: b" %b\r\n" % status.phrase.encode() for status in HTTPStatus}
+"""How the first line of a response ends, by its status: there are clients that take no reason for a failure."""
+UNKNOWN: Final = b" Unknown\r\n"
 
 
 class HTTP1(SansIO["h11.Event", "h11.Event"]):
@@ -79,15 +80,15 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         # So many bytes without an end of the head are one too many already: the end has some, too.
         limit = max_header_bytes - 1
         self.connection = h11.Connection(h11.CLIENT if role == "client" else h11.SERVER, limit)
-        self._with_reason = {h11.Response, h11.InformationalResponse}
-        self._with_head = {h11.Request, *self._with_reason}
-        self._with_end = {h11.EndOfMessage, h11.ConnectionClosed}
-        self._events_to_send = {*self._with_head, h11.Data, *self._with_end}
-        self._pausing = (h11.DONE, h11.MIGHT_SWITCH_PROTOCOL, h11.SWITCHED_PROTOCOL)
         self._to_write = b""
-        self.paused = self._input_ended = False
-        self._look()
         super().__init__()
+
+    def _halves(self) -> tuple[EventsIn, EventsOut]:
+        from . import _http1_halves as halves  # noqa: PLC0415 - they need h11
+
+        kind = halves.ClientEventsIn if self._is_client else halves.EventsIn
+        self._in = kind(self, self._max_header_bytes)
+        return self._in, halves.EventsOut(self, self._in)
 
     @property
     def holds(self) -> int:
@@ -99,7 +100,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
     def receive_data(self, data: bytes, /) -> Iterable[h11.Event | End]:
         """Parse, event by event."""
         self.connection.receive_data(data)
-        return self._parse()
+        return self.events()
 
     def receive_eof(self) -> Iterable[h11.Event | End]:
         """Take the end of the stream: right between messages, and behind a response that nothing else ends."""
@@ -108,20 +109,19 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 "HTTP1: the server ended the connection without a response. If it had been open for a while, "
                 "perhaps before the request came: ask again on a new one, where asking twice does no harm"
             )
-        self._input_ended = True
         self.connection.receive_data(b"")
-        return self._parse()
+        return self.events()
 
     def poll(self) -> Iterable[h11.Event | End]:
         """Give the next request once the one before is answered, or the end."""
         if self.connection.their_state is self._h11.MUST_CLOSE:
             return (END,)
-        if self._is_client and self._is_excess():
+        if self._in.is_excess:
             raise self._h11.RemoteProtocolError(
                 f"HTTP1: {len(self.connection._receive_buffer)} bytes came behind the response, which nobody has asked "
                 f"for: they would be taken for the next one"
             )
-        return self._parse() if self.has_more else ()
+        return self.events() if self._in.has_more else ()
 
     def leftover(self) -> bytes:
         """Take out what h11 has not parsed: what follows an upgrade, or the next request."""
@@ -129,54 +129,27 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         rest: bytes = connection.trailing_data[0]
         # h11 has no way to take it out, and it must not come twice.
         connection._receive_buffer = type(connection._receive_buffer)()
-        self.paused = self.paused and connection.their_state is not self._h11.DONE
-        self._begin_next()
-        self._look()
+        self._in.wants_input = self._in.wants_input or connection.their_state is self._h11.DONE
+        self._in.begin_next()
+        self._in.look()
         return rest
 
-    def _parse(self) -> Iterable[h11.Event | End]:
-        """The events that are there: a list, or made one by one from where it matters what is done in between."""
-        connection, h11 = self.connection, self._h11
-        events: list[Any] = []
-        try:
-            while len(events) < _MOST_AT_ONCE:
-                event = self._next_event()
-                if event is None:
-                    return events
-                events.append(event)
-                kind = type(event)
-                if kind is h11.EndOfMessage:
-                    theirs = connection.their_state
-                    if theirs is h11.MUST_CLOSE:
-                        return [*events, END]
-                    if theirs is h11.DONE and not self._begin_next() and not self._input_ended:
-                        self.paused = bool(connection._receive_buffer)  # as h11 would say
-                        return events
-                elif kind is h11.Request and (
-                    connection.client_is_waiting_for_100_continue or connection._cstate.pending_switch_proposals
-                ):
-                    break
-        except h11.RemoteProtocolError as error:
-            return chain(events, self._failing(error))
-        finally:
-            self._look()
-        return chain(events, self._events())
-
-    def _events(self) -> Iterator[h11.Event | End]:
+    def events(self) -> Iterator[h11.Event | End]:
+        """The events that are there, one by one."""
         connection, h11 = self.connection, self._h11
         try:
             while (event := self._next_event()) is not None:
                 if type(event) is h11.EndOfMessage:
-                    self._begin_next()
-                self._look()
+                    self._in.begin_next()
+                self._in.look()
                 yield event
                 if type(event) is h11.EndOfMessage and connection.their_state is h11.MUST_CLOSE:
                     yield END  # what else the peer sends is no part of any message
                     return
-            self._look()
+            self._in.look()
         except h11.RemoteProtocolError as error:
-            self._look()
-            yield from self._failing(error)
+            self._in.look()
+            yield from self.failing(error)
         if connection.they_are_waiting_for_100_continue and connection.our_state is h11.SEND_RESPONSE:
             self._to_write = self.send_event(h11.InformationalResponse(status_code=100, headers=[]))
 
@@ -187,29 +160,35 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         try:
             event = connection.next_event()
         except h11.RemoteProtocolError as error:
-            if error.error_status_hint == _TOO_LONG:  # what is missing is a byte more, at least
-                raise self._too_long(f"at least {size + 1}") from error
-            raise
-        self.paused = event is h11.PAUSED
-        kind = type(event)
-        if kind in self._with_head:
-            if size > self._max_header_bytes:
-                self._check_head(size - len(connection._receive_buffer))
-            if kind is h11.Request and type(connection._reader) is h11._readers.ChunkedReader:
-                self._check_end(event)
-        elif self.paused or event is h11.NEED_DATA or kind is h11.ConnectionClosed:
+            named = self.explained(error)
+            raise named from named.__cause__
+        self._in.wants_input = event is not h11.PAUSED
+        if event is h11.NEED_DATA or event is h11.PAUSED or type(event) is h11.ConnectionClosed:
             return None
+        if type(event) not in (h11.Data, h11.EndOfMessage) and size > self._max_header_bytes:
+            self._check_head(size - len(connection._receive_buffer))
+        if type(event) is h11.Request:
+            self.check_end(event)
         return event
 
-    def _failing(self, error: h11.RemoteProtocolError) -> Iterator[h11.Event]:
+    def explained(self, error: h11.RemoteProtocolError) -> h11.RemoteProtocolError:
+        """The error, or one that names the limit."""
+        if error.error_status_hint != _TOO_LONG:
+            return error
+        named = self._too_long(f"at least {self.holds + 1}")  # what is missing is a byte more, at least
+        named.__cause__ = error
+        return named
+
+    def failing(self, error: h11.RemoteProtocolError) -> Iterator[h11.Event]:
         """When what came before was taken, tell the peer, and fail."""
         yield from ()
         self._refuse(error.error_status_hint)
         raise error
 
-    def _check_end(self, request: Any) -> None:
+    def check_end(self, request: Any) -> None:
         """h11 goes by the chunks where there is a length, too (RFC 9112, section 6.1)."""
-        if any(name == b"content-length" for name, _ in request.headers):
+        chunked = type(self.connection._reader) is self._h11._readers.ChunkedReader
+        if chunked and any(name == b"content-length" for name, _ in request.headers):
             raise self._h11.RemoteProtocolError(
                 "HTTP1: a request with Content-Length and Transfer-Encoding: a proxy in front may have seen its end "
                 "elsewhere",
@@ -221,8 +200,8 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         if size > self._max_header_bytes:
             raise self._too_long(str(size))
 
-    def _too_long(self, size: str) -> Exception:
-        error: Exception = self._h11.RemoteProtocolError(
+    def _too_long(self, size: str) -> h11.RemoteProtocolError:
+        error: h11.RemoteProtocolError = self._h11.RemoteProtocolError(
             f"HTTP1: a head of {size} bytes is over the limit, max_header_bytes={self._max_header_bytes}. Raise "
             f"max_header_bytes if it is a right one",
             error_status_hint=_TOO_LONG,
@@ -239,12 +218,12 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
 
     # ---- out
 
-    def send_event(self, event: h11.Event, /) -> bytes:
+    def send_event(self, event: Any, /) -> bytes:
         """Write an event."""
-        kind = type(event)
-        if kind in self._with_reason:
-            event = _with_reason(event)
-        elif kind not in self._events_to_send:
+        kind, h11 = type(event), self._h11
+        if kind is h11.Response or kind is h11.InformationalResponse:
+            _check_reason(event)
+        elif kind not in (h11.Request, h11.Data, h11.EndOfMessage, h11.ConnectionClosed):
             raise TypeError(
                 f"HTTP1 sends events of h11, not {kind.__name__}: h11.Request(...) or h11.Response(...), then "
                 f"h11.Data(data=b'...'), then h11.EndOfMessage()"
@@ -252,16 +231,26 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         try:
             data: bytes = self.connection.send(event) or b""
         except Exception as error:
-            self._look()
-            if isinstance(error, AttributeError):  # h11's own, where a request cannot be next for the server's part
-                raise self._h11.LocalProtocolError(
-                    "HTTP1: the server has answered without being asked, or wrongly; ask on another connection"
-                ) from error
-            raise
-        if kind in self._with_end:
-            self._begin_next()
-            self._look()
+            named = self.not_sent(error)
+            raise named from named.__cause__
+        if kind is h11.EndOfMessage or kind is h11.ConnectionClosed:
+            self._in.begin_next()
+            self._in.look()
+        elif (kind is h11.Response or kind is h11.InformationalResponse) and not event.reason:
+            data = data.replace(b" \r\n", REASONS.get(event.status_code, UNKNOWN), 1)
         return self.data_to_send() + data if self._to_write else data
+
+    def not_sent(self, error: Exception) -> Exception:
+        """The error of an event that h11 does not take."""
+        self._in.look()
+        if not isinstance(error, AttributeError):
+            return error
+        # h11's own, where a request cannot be next for the server's part.
+        named: Exception = self._h11.LocalProtocolError(
+            "HTTP1: the server has answered without being asked, or wrongly; ask on another connection"
+        )
+        named.__cause__ = error
+        return named
 
     def data_to_send(self) -> bytes:
         """Take what is to be written."""
@@ -275,35 +264,6 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 "HTTP1: the server's direction ended inside a response; send h11.EndOfMessage() behind the last Data"
             )
 
-    # ---- both
-
-    def _look(self) -> None:
-        """Note what h11's states mean for the stage; nothing but the calls made here changes them."""
-        h11, ours, theirs = self._h11, self.connection.our_state, self.connection.their_state
-        self.sending_ended = ours is h11.MUST_CLOSE or ours is h11.CLOSED
-        # The next request was received and is next, or there will be none.
-        self.has_more = theirs is h11.MUST_CLOSE or (self.paused and theirs not in self._pausing)
-        if self._is_client:
-            # It may send when the response to what it sent has come.
-            self.ready = not (ours is h11.DONE or ours is h11.MIGHT_SWITCH_PROTOCOL)
-            self.has_more = self.has_more or self._is_excess()
-
-    def _begin_next(self) -> bool:
-        """When both messages are over, the connection is free again; whether it is."""
-        connection, done = self.connection, self._h11.DONE
-        if connection.our_state is done and connection.their_state is done:
-            if self._is_client and connection._receive_buffer:
-                return False  # that cannot be an answer to what is asked next
-            connection.start_next_cycle()
-            return True
-        return False
-
-    def _is_excess(self) -> bool:
-        """Whether the server has sent more than this client has asked for."""
-        connection, done = self.connection, self._h11.DONE
-        both_done = connection.our_state is done and connection.their_state is done
-        return both_done and bool(connection._receive_buffer)
-
 
 def _h11() -> Any:
     with Extra("HTTP1", "h11"):
@@ -311,19 +271,10 @@ def _h11() -> Any:
     return h11
 
 
-def _with_reason(event: Any) -> Any:
-    """The same response with the reason phrase of its status: there are clients that take none for a failure."""
-    if event.reason:
-        if _NO_REASON(event.reason):  # h11 looks at headers only
-            raise ValueError(
-                f"HTTP1: the reason {event.reason[:100]!r} has a line break or another control character in it, which "
-                f"could begin a header, or a second response"
-            )
-        return event
-    same = object.__new__(type(event))  # the constructor would check the headers once more
-    put = object.__setattr__
-    put(same, "status_code", event.status_code)
-    put(same, "headers", event.headers)
-    put(same, "http_version", event.http_version)
-    put(same, "reason", _REASONS.get(event.status_code, b"Unknown"))
-    return same
+def _check_reason(response: Any) -> None:
+    """h11 looks at headers only."""
+    if _NO_REASON(response.reason):
+        raise ValueError(
+            f"HTTP1: the reason {response.reason[:100]!r} has a line break or another control character in it, which "
+            f"could begin a header, or a second response"
+        )

@@ -21,42 +21,33 @@ from .._bytes import BytesLike, as_bytes
 if TYPE_CHECKING:
     from .sansio import SansIO
 
-__all__ = ["INBOUND", "LibraryOutbound"]
+__all__ = ["INBOUND", "FedInbound", "LibraryOutbound", "results"]
 
 ClientIn = TypeVar("ClientIn")
 ClientOut = TypeVar("ClientOut")
 
 
-class LibraryInbound(Inbound[BytesLike, ClientIn]):
-    """The inbound half: feeds the library, and gives its events."""
+class FedInbound(Inbound[BytesLike, ClientIn]):
+    """The inbound half but for how it stands with the library: feeds it, and gives its events."""
 
-    def __init__(self, protocol: SansIO[ClientIn, Any], *, sifts: bool) -> None:
+    def __init__(self, protocol: SansIO[ClientIn, Any], *, sifts: bool = False) -> None:
         self.name = f"{protocol.name}.inbound"
-        self._protocol = protocol
+        self._protocol: Any = protocol
         self._sifts = sifts  # whether events may be outdated by the time they are asked for
         self._failure: Exception | None = None
         self._events: Iterator[Any] = iter(())  # of the last call, not asked for yet
 
     @property
-    def ready(self) -> bool:
-        """Whether what is sent may go to the library."""
-        return bool(self._protocol.ready)
-
-    @property
     def close_waits(self) -> bool:
         """Whether closing reads on while the stage is not ready."""
-        return self._protocol.close_waits
+        waits: bool = self._protocol.close_waits
+        return waits
 
     @property
     def peer_errors(self) -> tuple[type[Exception], ...]:
         """What the library raises for what the peer sent."""
         errors: tuple[type[Exception], ...] = self._protocol.peer_errors
         return errors
-
-    @property
-    def wants_input(self) -> bool:
-        """Whether the library may be fed."""
-        return not self._protocol.paused
 
     @property
     def holds(self) -> int | None:
@@ -100,17 +91,23 @@ class LibraryInbound(Inbound[BytesLike, ClientIn]):
         # Now, and not when the first result is asked for: what it was called with is with the library then.
         try:
             events = method(*args)
-            if type(events) is list:
-                data = self._protocol.data_to_send()
-                replies = _results(self._protocol, data) if data or self._protocol.sending_ended else ()
-                if self._sifts and len(events) > 1:
-                    self._events = wanted = _Sifted(events, self._protocol.outdated)
-                    return chain(map(Reply, replies), wanted) if replies else wanted
-                return [*map(Reply, replies), *events] if replies else events
-            self._events = _iterator(events, self._protocol, method)
+            if type(events) is not list:
+                events = _iterator(events, self._protocol, method)
+            return self._shown(events)
         except Exception as error:
             self._failure = error
             return self._failing(error)
+
+    def _shown(self, events: Iterable[ClientIn | End]) -> Iterable[Any]:
+        """The events, what the library writes among them."""
+        if type(events) is list:
+            data = self._protocol.data_to_send()
+            replies = results(self._protocol, data) if data or self._protocol.sending_ended else ()
+            if self._sifts and len(events) > 1:
+                self._events = wanted = _Sifted(events, self._protocol.outdated)
+                return chain(map(Reply, replies), wanted) if replies else wanted
+            return [*map(Reply, replies), *events] if replies else events
+        self._events = iter(events)
         return self._walk(self._events)
 
     def _walk(self, events: Iterator[ClientIn | End]) -> Iterator[Any]:
@@ -139,6 +136,20 @@ def _iterator(events: Any, protocol: SansIO[Any, Any], method: Callable[..., obj
         raise StageReturnError(
             f"{called} returned {what}. Return the events: a list or an iterator, () for none"
         ) from None
+
+
+class LibraryInbound(FedInbound[ClientIn]):
+    """The inbound half: it asks the library how it stands, each time."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether what is sent may go to the library."""
+        return bool(self._protocol.ready)
+
+    @property
+    def wants_input(self) -> bool:
+        """Whether the library may be fed."""
+        return not self._protocol.paused
 
 
 class _Sifted:
@@ -211,12 +222,13 @@ class LibraryOutbound(Outbound[ClientOut, bytes]):
 
     def __init__(self, protocol: SansIO[Any, ClientOut]) -> None:
         self.name = f"{protocol.name}.outbound"
-        self._protocol = protocol
+        self._protocol: Any = protocol
 
     @property
     def end_waits(self) -> bool:
         """Whether the end waits while the stage is not ready."""
-        return self._protocol.end_waits
+        waits: bool = self._protocol.end_waits
+        return waits
 
     def process_sync(self, event: ClientOut, /) -> Result[bytes]:
         """Let the library make bytes of an event."""
@@ -228,7 +240,7 @@ class LibraryOutbound(Outbound[ClientOut, bytes]):
         if data is None:
             data = protocol.data_to_send()
         if protocol.sending_ended:
-            return _results(protocol, data)
+            return results(protocol, data)
         return [data] if data else ()
 
     async def finish(self) -> Result[bytes]:
@@ -248,15 +260,16 @@ class LibraryOutbound(Outbound[ClientOut, bytes]):
 
 def _to_write(protocol: SansIO[Any, Any]) -> list[Any]:
     """What the library has to write, as results of outbound."""
-    return _results(protocol, protocol.data_to_send())
+    return results(protocol, protocol.data_to_send())
 
 
-def _results(protocol: SansIO[Any, Any], data: bytes) -> list[Any]:
-    results: list[Any] = [data] if data else []
+def results(protocol: SansIO[Any, Any], data: bytes) -> list[Any]:
+    """What was to be written, and the end where that is all, as results of outbound."""
+    found: list[Any] = [data] if data else []
     if protocol.sending_ended and not protocol._end_was_given:
         protocol._end_was_given = True
-        results.append(END)
-    return results
+        found.append(END)
+    return found
 
 
 def _and_raise(results: list[Any], error: Exception) -> Iterator[Any]:

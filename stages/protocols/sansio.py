@@ -15,7 +15,7 @@ from typing import Any, Generic
 
 from typing_extensions import TypeVar
 
-from pipeline import Duplex, End
+from pipeline import Duplex, End, Inbound, Outbound
 
 from .._bytes import BytesLike
 from ._sansio_halves import INBOUND, LibraryOutbound
@@ -68,9 +68,14 @@ class SansIO(Duplex[BytesLike, ClientIn, ClientOut, bytes], Generic[ClientIn, Cl
                 f"events: self.connection.receive_data(data); return self._events()"
             )
         self._end_was_given = False
+        super().__init__(*self._halves())
+
+    def _halves(self) -> tuple[Inbound[BytesLike, ClientIn], Outbound[ClientOut, bytes]]:
+        """Make the halves; a stage that is to cost less than any library's has some of its own."""
+        cls = type(self)
         polls, timed = cls.poll is not SansIO.poll, cls.on_timer is not SansIO.on_timer
         sifts = cls.outdated is not SansIO.outdated
-        super().__init__(INBOUND[polls, timed](self, sifts=sifts), LibraryOutbound(self))
+        return INBOUND[polls, timed](self, sifts=sifts), LibraryOutbound(self)
 
     # ---- what a library must have
 

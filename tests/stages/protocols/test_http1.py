@@ -472,9 +472,9 @@ def test_what_came_behind_a_response_can_be_given_back() -> None:
     list(stage.outbound.process_sync(request()))
     list(stage.outbound.process_sync(END_OF_MESSAGE))
     assert ["Response", "EndOfMessage"] == [type(each).__name__ for each in stage.inbound.process_sync(UNASKED + b"x")]
-    assert not stage.ready
+    assert not stage.inbound.ready
     assert [b"x"] == stage.inbound.unread(())
-    assert stage.ready
+    assert stage.inbound.ready
 
 
 async def test_a_client_that_waits_to_send_learns_that_the_response_is_wrong() -> None:
@@ -529,6 +529,10 @@ def test_a_response_must_not_end_before_its_end() -> None:
     harness.send(response()[0])
     with pytest.raises(h11.LocalProtocolError, match=r"ended inside a response; send h11.EndOfMessage\(\)"):
         harness.send_eof()
+
+
+def test_other_bytes_than_bytes_are_taken_likewise() -> None:
+    assert [(b"GET", b"/1"), "EndOfMessage"] == told(server().receive(bytearray(HEAD % 1)))
 
 
 def test_a_limit_of_the_head_does_not_depend_on_the_cut() -> None:
