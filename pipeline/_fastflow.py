@@ -130,8 +130,8 @@ class FastFlow(Flow):
         if self._moody and not self.quiet:  # any more, since it was read
             self.put(item)
             return _NONE_READY
-        result: Any = None
-        for slot in self._single:
+        slot = self.slots[0]
+        while True:
             slot.mine, self._top = False, slot.index
             try:
                 result = slot.sync(item)
@@ -146,10 +146,9 @@ class FastFlow(Flow):
             if slot.index + 1 == self._fed:
                 return self._ready_at(slot)
             if slot.listed != 1 or type(result) is not list or type(result[0]) is Reply or result[0] is END:
-                break
-            slot.results, item = None, result[0]
-        self.stirred = bool(result)
-        return _NONE_READY
+                self.stirred = bool(result)
+                return _NONE_READY
+            slot.results, item, slot = None, result[0], self.slots[slot.index + 1]
 
     # ---- what comes of it
 
