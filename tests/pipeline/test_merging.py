@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Pipeline, Result, outbound
+from pipeline import END, Outbound, Pipeline, Result, outbound
 from tests.pipeline.parts import Join, Lines, Odd, Twice, WaitsOut, over_tcp, tcp_pair, turns_of_others
 from tests.pipeline.wires import Recording, all_of
 
@@ -257,3 +257,37 @@ async def test_an_item_that_became_several_is_written_before_the_next_read() -> 
             assert line == await pipeline.receive()
             await pipeline.send(line)
         assert b"one\none\n" == await there.receive_some()
+
+
+class Numbers(Outbound[bytes, bytes]):
+    """Numbers what is sent; a number that was given cannot be taken back."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def process_sync(self, item: bytes, /) -> list[bytes]:
+        if item == b"no":
+            raise ValueError("no")
+        self.count += 1
+        return [b"%d %s\n" % (self.count, item)]
+
+
+async def test_sends_are_merged_behind_a_stage_that_keeps_state() -> None:
+    """The checkpoint is in front of the stage then, since what it was given cannot be taken back."""
+    async with over_tcp(Numbers(), merge_writes=True) as (pipeline, there):
+        for item in (b"a", b"b", b"c"):
+            await pipeline.send(item)
+        await pipeline.flush()
+        assert b"1 a\n2 b\n3 c\n" == await there.receive_some()
+
+
+async def test_what_such_a_stage_refuses_is_as_if_not_sent() -> None:
+    """The sends before it wait in the buffer as before, and others may follow."""
+    async with over_tcp(Numbers(), merge_writes=True) as (pipeline, there):
+        for item in (b"a", b"b"):
+            await pipeline.send(item)
+        with pytest.raises(ValueError, match="no"):
+            await pipeline.send(b"no")
+        await pipeline.send(b"c")
+        await pipeline.flush()
+        assert b"1 a\n2 b\n3 c\n" == await there.receive_some()
