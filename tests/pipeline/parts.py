@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply
+from pipeline import END, Duplex, Inbound, Outbound, Pipeline, Reply, Stage
 
 
 class Split(Inbound[bytes, bytes]):
@@ -204,12 +204,13 @@ class _CacheOut(Outbound[bytes, bytes]):
         return [Reply(b"cached " + item)] if item.startswith(b"get") else [item + b"\n"]
 
 
-class Rings(Inbound[bytes, bytes]):
-    """Gives an item by itself every `seconds`."""
+class _Rings(Stage[bytes, bytes]):
+    """Gives something by itself every `seconds`."""
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.deadline: float | None = None
+    deadline: float | None = None
+
+    def __init__(self, seconds: float, says: Any = b"ring") -> None:
+        self.seconds, self.says = seconds, says
 
     async def start(self) -> list[bytes]:
         self.deadline = self.now() + self.seconds
@@ -218,9 +219,19 @@ class Rings(Inbound[bytes, bytes]):
     def process_sync(self, item: bytes, /) -> list[bytes]:
         return [item]
 
-    async def on_timer(self, now: float, /) -> list[bytes]:
+    async def on_timer(self, now: float, /) -> list[Any]:
         self.deadline = now + self.seconds
-        return [b"ring"]
+        return [self.says]
+
+
+class Rings(_Rings, Inbound[bytes, bytes]):
+    """Inbound."""
+
+
+class RingsOut(_Rings, Outbound[bytes, bytes]):
+    """Outbound, whatever inbound does."""
+
+    keeps_outbound_state = False
 
 
 async def three_paced(pipeline: Any) -> None:

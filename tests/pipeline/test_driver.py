@@ -10,7 +10,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Inbound, Outbound, Pipeline, Reply, inbound
+from pipeline import END, Inbound, Pipeline, Reply, inbound
 from tests.pipeline.parts import (
     Answers,
     Cache,
@@ -18,6 +18,7 @@ from tests.pipeline.parts import (
     Lines,
     Paced,
     Rings,
+    RingsOut,
     Waits,
     WaitsOut,
     Window,
@@ -553,27 +554,6 @@ async def test_a_send_behind_an_end_that_waits_at_a_gate() -> None:
     assert b"one\n" == await read_all(there)
 
 
-class BeatOut(Outbound[bytes, bytes]):
-    """Writes `beat` every `seconds`, whatever inbound does."""
-
-    keeps_outbound_state = False
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.deadline: float | None = None
-
-    async def start(self) -> list[bytes]:
-        self.deadline = self.now() + self.seconds
-        return []
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        return [item]
-
-    async def on_timer(self, now: float, /) -> list[bytes]:
-        self.deadline = now + self.seconds
-        return [b"beat"]
-
-
 async def test_a_timer_that_is_due_while_a_send_waits_and_inbound_is_broken() -> None:
     """The send is not disturbed by what broke inbound before."""
     here, there = trio.testing.lockstep_stream_pair()
@@ -587,7 +567,7 @@ async def test_a_timer_that_is_due_while_a_send_waits_and_inbound_is_broken() ->
                 await trio.sleep(20)
                 received += await there.receive_some()
 
-        async with Pipeline(here, Lines() | BeatOut(5) | Answers(), close_seconds=100) as pipeline:
+        async with Pipeline(here, Lines() | RingsOut(5, b"beat") | Answers(), close_seconds=100) as pipeline:
             with pytest.raises(ValueError, match="boom"):
                 await pipeline.receive()
             async with trio.open_nursery() as sends:

@@ -39,31 +39,14 @@ class Beat(Duplex[bytes, bytes, bytes, bytes]):
     """Sends `beat` when nothing was sent for `seconds`; what is sent moves the deadline."""
 
     def __init__(self, seconds: float) -> None:
-        self.inbound = _BeatIn(seconds)
+        self.inbound = Rings(seconds, Reply(b"beat"))
         self.outbound = _BeatOut(self.inbound)
-
-
-class _BeatIn(Inbound[bytes, bytes]):
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.deadline: float | None = None
-
-    async def start(self) -> list[bytes]:
-        self.deadline = self.now() + self.seconds
-        return []
-
-    def process_sync(self, item: bytes, /) -> list[bytes]:
-        return [item]
-
-    async def on_timer(self, now: float, /) -> list[Any]:
-        self.deadline = now + self.seconds
-        return [Reply(b"beat")]
 
 
 class _BeatOut(Outbound[bytes, bytes]):
     keeps_outbound_state = False
 
-    def __init__(self, other: _BeatIn) -> None:
+    def __init__(self, other: Rings) -> None:
         self.other = other
 
     def process_sync(self, item: bytes, /) -> list[bytes]:
