@@ -17,7 +17,7 @@ def as_bytes(stage: str, data: object) -> bytes:
     """
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
-    remedy = "encode it first, as JSONCodec() does"
+    remedy = "what makes objects of bytes and back, such as JSONCodec(), goes on its client's side"
     if isinstance(data, str):
         remedy = "put a TextCodec() next to it, on the client's side; in a test, the wire's side takes b\"...\""
     raise TypeError(f"{stage} takes bytes, not {type(data).__name__}: {remedy}")
