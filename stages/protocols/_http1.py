@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
     from ._http1_halves import EventsIn, EventsOut
 
-__all__ = ["HTTP1", "REASONS", "UNKNOWN"]
+__all__ = ["HTTP1", "REASONS"]
 
 _DEFAULT_BYTES: Final = 16384
 _TOO_LONG: Final = 431
 _NO_REASON: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
-REASONS: Final = {status.value: b" %b\r\n" % status.phrase.encode() for status in HTTPStatus}
+_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
+REASONS: Final = [b" %b\r\n" % _PHRASES.get(status, b"Unknown") for status in range(1000)]
 """How the first line of a response ends, by its status: there are clients that take no reason for a failure."""
-UNKNOWN: Final = b" Unknown\r\n"
 
 
 class HTTP1(SansIO["h11.Event", "h11.Event"]):
@@ -237,7 +237,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
             self._in.begin_next()
             self._in.look()
         elif (kind is h11.Response or kind is h11.InformationalResponse) and not event.reason:
-            data = data.replace(b" \r\n", REASONS.get(event.status_code, UNKNOWN), 1)
+            data = data.replace(b" \r\n", REASONS[event.status_code], 1)
         return self.data_to_send() + data if self._to_write else data
 
     def not_sent(self, error: Exception) -> Exception:

@@ -4,7 +4,7 @@ They also know how the connection stands: when it may be fed, may be asked for m
 They need h11, so this is imported only when a stage is made.
 
 Rules for this file: nothing but the calls made here and in `_http1` changes h11's states, so they are looked at when
-they may have changed, and where h11 has them: its properties cost several times as much.
+they may have changed, and, on the straight ways, where h11 has them: its properties cost several times as much.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from h11._state import MIGHT_SWITCH_PROTOCOL, SWITCHED_PROTOCOL
 from pipeline import END, Result
 
 from .._bytes import BytesLike
-from ._http1 import REASONS, UNKNOWN
+from ._http1 import REASONS
 from ._sansio_halves import FedInbound, LibraryOutbound, results
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ _MOST_AT_ONCE: Final = 64
 """So many events are made before the first of them is asked for."""
 _PAUSING: Final = frozenset((DONE, MIGHT_SWITCH_PROTOCOL, SWITCHED_PROTOCOL))
 """States of the peer in which h11 waits for what is sent."""
+_ASKED: Final = {CLIENT: DONE, SERVER: SEND_RESPONSE}
+_BOTH_DONE: Final = {CLIENT: DONE, SERVER: DONE}
 
 
 class EventsIn(FedInbound[Event]):
@@ -77,7 +79,7 @@ class EventsIn(FedInbound[Event]):
         events: list[Any] = []
         try:
             connection.receive_data(data)
-            if len(connection._receive_buffer) > self._enough and connection.their_state is not SEND_BODY:
+            if len(connection._receive_buffer._data) > self._enough and connection.their_state is not SEND_BODY:
                 return self._shown(self._protocol.events())
             while True:
                 event = connection.next_event()
@@ -90,12 +92,7 @@ class EventsIn(FedInbound[Event]):
                         break
                 elif kind is EndOfMessage:
                     events.append(event)
-                    states = connection._cstate.states
-                    if (
-                        states[CLIENT] is DONE
-                        and states[SERVER] is SEND_RESPONSE
-                        and not len(connection._receive_buffer)
-                    ):
+                    if connection._cstate.states == _ASKED and not connection._receive_buffer._data:
                         return events  # nothing else to note than before
                     return self._shown(self._ended(events))
                 elif event is NEED_DATA or event is PAUSED or kind is ConnectionClosed:
@@ -137,8 +134,7 @@ class EventsIn(FedInbound[Event]):
     def begin_next(self) -> bool:
         """When both messages are over, the connection is free again; whether it is."""
         connection = self._connection
-        states = connection._cstate.states
-        if states[CLIENT] is not DONE or states[SERVER] is not DONE:
+        if connection._cstate.states != _BOTH_DONE:
             return False
         connection.start_next_cycle()
         self.has_more = not self.wants_input
@@ -200,7 +196,6 @@ class EventsOut(LibraryOutbound[Event]):
     def process_sync(self, event: Any, /) -> Result[bytes]:
         """Let h11 make bytes of an event."""
         kind, send = type(event), self._send
-        data: bytes | None = None
         try:
             if kind is Data or kind is Request:
                 data = b"".join(send(event))
@@ -210,7 +205,9 @@ class EventsOut(LibraryOutbound[Event]):
                     self._inbound.look()
                     return results(self._protocol, data)
             elif kind is Response and not event.reason:
-                data = b"".join(send(event)).replace(b" \r\n", REASONS.get(event.status_code, UNKNOWN), 1)
+                data = b"".join(send(event)).replace(b" \r\n", REASONS[event.status_code], 1)
+            else:
+                data = None
         except Exception as error:
             return self._failing(self._protocol.not_sent(error))
         if data:
