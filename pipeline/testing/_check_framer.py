@@ -10,6 +10,7 @@ from .._chain import InboundChain
 from .._errors import FrameError
 from .._stage import Stage
 from ._cuts import RANDOM_CUTS, Cut, pieces_of, shortest_failing_cut
+from ._framer_end import check_end_is_told
 from ._framer_outbound import check_outbound
 from ._framer_unread import check_unread
 from ._outcome import Factory, Outcome, inbound_half, name_of, outcome_of, refuse_object, results, run_now
@@ -27,6 +28,7 @@ def check_framer(
     leftover: bytes | None = None,
     outbound: Literal["frames", "bytes", "none"] = "frames",
     unread: bool = True,
+    drops_rest: bool = False,
     random_cuts: int = RANDOM_CUTS,
     seed: int = 0,
 ) -> None:
@@ -39,7 +41,8 @@ def check_framer(
     (also Hypothesis's, with the extra `penstock[testing]`) of more:
 
     - F1: frames, error and leftover never depend on the cut; nor where the stream ends early, at any byte.
-    - F4: an `IncompleteFrameError` carries exactly the bytes after the last frame.
+    - F4: an `IncompleteFrameError` carries exactly the bytes after the last frame; and an end inside a frame is
+      not passed over in silence, as it is where there is no `finish()`.
     - F5: what was framed goes out, and comes in as the same frames; no payload goes out that would
       come in as something else (tried: pieces of the wire); a refused one leaves no byte.
     - F6: after a `FrameError` every later call raises again.
@@ -57,6 +60,7 @@ def check_framer(
         outbound: "frames": what was framed must come in as the same frames again; "bytes": and go out
             as the very bytes of `wire`; "none": inbound only.
         unread: False for a framer that cannot give back its input.
+        drops_rest: True for a framer that drops on purpose what is unfinished when the stream ends.
         random_cuts: so many random ways to cut more than 10 bytes.
         seed: of the random ways.
 
@@ -68,6 +72,8 @@ def check_framer(
     whole = _check_uncut(factory, wire, list(frames), errors, leftover)
     _check_cuts(factory, wire, whole, random_cuts, seed)
     _check_truncated(factory, wire)
+    if not drops_rest:
+        check_end_is_told(factory, wire, len(whole.frames))
     _check_types(factory, wire, whole)
     if isinstance(whole.error, FrameError):
         _check_stays_failed(factory, wire)

@@ -156,6 +156,7 @@ def test_every_rule_for_framers(parameters: dict[str, Any], wire: bytes) -> None
         errors=kinds[error.partition(":")[0]] if error else None,
         leftover=leftover,
         outbound="frames" if same and not any(frame.endswith(b"\r") for frame in frames) else "none",
+        drops_rest=parameters.get("at_eof") == "drop",
         random_cuts=50,
     )
 
