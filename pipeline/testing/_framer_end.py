@@ -8,7 +8,6 @@ from ._harness import Harness
 from ._outcome import Factory, name_of
 from ._report import fail
 
-
 _MOST_ENDS: Final = 200
 
 
