@@ -29,8 +29,8 @@ __all__ = ["HTTP1", "REASONS"]
 _DEFAULT_BYTES: Final = 16384
 _TOO_LONG: Final = 431
 _NO_REASON: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
-_PHRASES: Final = {status.value: status.phrase.encode() for status in HTTPStatus}
-REASONS: Final = [b" %b\r\n" % _PHRASES.get(status, b"Unknown") for status in range(1000)]
+_KNOWN: Final = {status.value: b" %b\r\n" % status.phrase.encode() for status in HTTPStatus}
+REASONS: Final = [_KNOWN.get(status, b" Unknown\r\n") for status in range(1000)]
 """How the first line of a response ends, by its status: there are clients that take no reason for a failure."""
 
 
