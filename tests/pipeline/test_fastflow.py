@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from pipeline import Inbound, Reply
+from pipeline import END, Inbound, Reply, inbound
+from pipeline._fused import waits
+from pipeline._written import MAX_BYTES
 from stages import Filter, LineFramer, Map
 
-from .engines import received, running, taken, written
+from .engines import finished, pause, received, running, taken, written
 from .parts import Waits
 
 
@@ -159,7 +161,131 @@ def test_a_result_that_is_none_is_refused_as_ever() -> None:
     assert 1 == len(info.value.__notes__)
 
 
+@pytest.mark.short_ways
+def test_what_the_long_way_left_can_be_taken_the_fast_one() -> None:
+    """Where nothing is left, or something else waits, it gives nothing."""
+    engine = running(LineFramer() | Map(inbound=bytes.upper))
+    assert [] == list(engine.ready_items())
+    engine.feed(b"a\nb\nc\n")
+    assert b"A" == engine.next_item()
+    assert [b"B", b"C"] == list(engine.ready_items())
+    assert 2 == engine.ready_taken()
+    engine.feed_eof()
+    assert [END] == taken(engine)
+    assert [] == list(engine.ready_items())
+
+
+@pytest.mark.parametrize("result", [(), (1,), (1, 2), [1, 2]])
+def test_results_of_any_kind_that_one_item_became(result: Any) -> None:
+    """The loop goes on as long as each item becomes one."""
+
+    class Gives(Inbound[Any, Any]):
+        def process_sync(self, item: bytes, /) -> Any:
+            return result if item == b"b" else [item]
+
+    engine, ready = items_of(LineFramer() | Gives() | Map(inbound=str), b"a\nb\nc\n")
+    assert ["b'a'", *map(str, result), "b'c'"] == [*ready, *taken(engine)]
+
+
+@pytest.mark.parametrize("first", [Reply(b"pong"), END, None])
+def test_a_first_stage_that_gives_something_else_than_one_item(first: Any) -> None:
+    """To a stage that may pause items go one by one."""
+
+    class Gives(Inbound[Any, Any]):
+        def process_sync(self, item: bytes, /) -> Any:
+            if first is None:
+                raise ValueError("refused")
+            return (first,) if item == b"tuple" else [first]
+
+    for item in (b"list", b"tuple"):
+        engine = running(Gives() | Pauses())
+        taken(engine)
+        if first is None:
+            with pytest.raises(ValueError, match="refused"):
+                engine.take_in(item)
+        else:
+            assert [] == list(engine.take_in(item))
+            assert ([END] if first is END else []) == taken(engine)
+            assert ([] if first is END else [b"pong"]) == written(engine)
+
+
+# ---- a stage waits
+
+
+class Naps(Inbound[Any, Any]):
+    """Waits for `nap`, each time it sees one."""
+
+    async def process(self, item: bytes, /) -> list[bytes]:
+        if item == b"nap":
+            await pause("snoring")
+        return [item]
+
+
+@pytest.mark.short_ways
+def test_a_stage_that_waits_is_taken_over_where_it_is() -> None:
+    """Its item and those behind it are given the long way; next time it is not taken to be prompt."""
+    engine = running(LineFramer() | Naps() | Map(inbound=bytes.upper))
+    assert [b"X"] == received(engine, b"x\n")
+    ready = engine.take_in(b"a\nnap\nb\n")
+    assert b"A" == next(ready)
+    assert not waits(engine.inbound.loop)
+    assert "snoring" == next(ready)
+    assert waits(engine.inbound.loop)
+    waiting = engine.take_over("snoring")
+    assert waiting is engine.next_item()
+    finished(waiting)
+    assert [b"NAP", b"B"] == taken(engine)
+    assert [b"Y"] == list(engine.take_in(b"y\n"))  # the last one did not wait
+
+
+@pytest.mark.short_ways
+def test_what_an_awaited_stage_gives_wrongly_is_refused_as_ever() -> None:
+    class Forgets(Inbound[Any, Any]):
+        async def process(self, item: bytes, /) -> Any:
+            await pause() if item == b"nap" else None
+            return [item] if item == b"a" else None
+
+    engine = running(LineFramer() | Forgets())
+    assert [b"a"] == received(engine, b"a\n")
+    ready = engine.take_in(b"a\nb\n")
+    with pytest.raises(TypeError, match=r"Forgets.process\(\) returned None") as info:
+        _taken(engine, ready)
+    assert 1 == len(info.value.__notes__)
+
+
 # ---- whether it is open
+
+
+def test_it_rests_when_nothing_is_left_at_any_stage() -> None:
+    """Neither of what was taken in, nor of what the long way went on with."""
+
+    def twice_b(item: bytes) -> Any:
+        return [item] * (1 + (item == b"B"))
+
+    engine = running(LineFramer() | Map(inbound=bytes.upper) | inbound(twice_b))
+    taken(engine)
+    assert engine.inbound.rests()
+    ready = engine.take_in(b"a\nb\n")
+    assert not engine.inbound.rests()
+    assert [b"A"] == list(ready)
+    for _ in range(2):
+        assert not engine.inbound.rests()
+        assert b"B" == engine.next_item()
+    assert not engine.inbound.rests()  # nobody has looked yet whether there is more
+    assert [] == taken(engine)
+    assert engine.inbound.rests()
+    engine.feed(b"b\n")
+    for _ in range(2):
+        assert not engine.inbound.rests()
+        assert b"B" == engine.next_item()
+    assert engine.inbound.rests()
+
+
+def test_it_does_not_rest_behind_a_loop_that_came_to_much() -> None:
+    engine, ready = items_of(LineFramer() | Map(inbound=lambda line: line * MAX_BYTES), b"a\nb\n")
+    assert 1 == len(list(ready))
+    assert not engine.inbound.rests()
+    assert 1 == len(taken(engine))
 
 
 @pytest.mark.parametrize("stage", [type("Waits", (Inbound,), {"process": lambda self, item: None}), Quiet, Pauses])
