@@ -103,6 +103,7 @@ class Bench:
     def _advance(self, seconds: float) -> Script:
         if seconds < 0:
             raise ValueError(f"advance({seconds}): the clock goes forward only")
+        self._check_timers()
         until = self.now + seconds
         before = len(self.received)
         while (deadline := self.engine.deadline) is not None and deadline <= until:
@@ -111,6 +112,14 @@ class Bench:
             yield from self._drive(self.received, self.sent)
         self.now = until
         return self.received[before:]
+
+    def _check_timers(self) -> None:
+        """Refuse a deadline that nobody acts on, which a running pipeline does not look for."""
+        for slot in (slot for seat in self.engine.seats for slot in seat.slots):
+            if not slot.timed and slot.stage.deadline is not None:
+                raise TypeError(
+                    f"{slot.name} has a deadline, and nothing to be called then: define `async def on_timer`"
+                )
 
     def _finish(self) -> Script:
         self._check_inbound()

@@ -286,3 +286,23 @@ async def test_one_task_receives_while_another_sends() -> None:
         inner.set()
 
     assert {"receive": [1, 1], "send": [2]} == results
+
+
+def test_a_deadline_without_a_timer_is_told_when_the_clock_moves() -> None:
+    """Such as where `on_timer` is misspelt; a running pipeline would not look at it."""
+
+    class Misspelt(Inbound[Any, Any]):
+        deadline: float | None = None
+
+        def process_sync(self, item: Any, /) -> list[Any]:
+            self.deadline = self.now() + 5
+            return [item]
+
+        async def on_timeout(self, now: float) -> list[Any]:
+            raise AssertionError("never called")
+
+    harness = Harness(Misspelt())
+    harness.advance(10)
+    harness.receive("a")
+    with pytest.raises(TypeError, match="^Misspelt has a deadline, and nothing .*: define `async def on_timer`$"):
+        harness.advance(10)
