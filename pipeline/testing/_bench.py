@@ -118,7 +118,7 @@ class Bench:
         for slot in (slot for seat in self.engine.seats for slot in seat.slots):
             if not slot.timed and slot.stage.deadline is not None:
                 raise TypeError(
-                    f"{slot.name} has a deadline, and nothing to be called then: define `async def on_timer`"
+                    f"{slot.name} has a deadline, and nothing to call then: define `async def on_timer`"
                 )
 
     def _finish(self) -> Script:

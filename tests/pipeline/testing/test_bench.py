@@ -304,5 +304,5 @@ def test_a_deadline_without_a_timer_is_told_when_the_clock_moves() -> None:
     harness = Harness(Misspelt())
     harness.advance(10)
     harness.receive("a")
-    with pytest.raises(TypeError, match="^Misspelt has a deadline, and nothing .*: define `async def on_timer`$"):
+    with pytest.raises(TypeError, match=r"^Misspelt has a deadline, and nothing .*: define `async def on_timer`$"):
         harness.advance(10)
