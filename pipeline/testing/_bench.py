@@ -117,9 +117,7 @@ class Bench:
         """Refuse a deadline that nobody acts on, which a running pipeline does not look for."""
         for slot in (slot for seat in self.engine.seats for slot in seat.slots):
             if not slot.timed and slot.stage.deadline is not None:
-                raise TypeError(
-                    f"{slot.name} has a deadline, and nothing to call then: define `async def on_timer`"
-                )
+                raise TypeError(f"{slot.name} has a deadline, and nothing to call then: define `async def on_timer`")
 
     def _finish(self) -> Script:
         self._check_inbound()
