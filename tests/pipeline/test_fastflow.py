@@ -274,10 +274,7 @@ def test_it_rests_when_nothing_is_left_at_any_stage() -> None:
     assert not engine.inbound.rests()  # nobody has looked yet whether there is more
     assert [] == taken(engine)
     assert engine.inbound.rests()
-    engine.feed(b"b\n")
-    for _ in range(2):
-        assert not engine.inbound.rests()
-        assert b"B" == engine.next_item()
+    assert [b"B", b"B"] == received(engine, b"b\n")
     assert engine.inbound.rests()
 
 
