@@ -77,7 +77,7 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         self._line, self._inner = line, inner
         self._trickle, self._fault = trickle, fault
         self._sent = 0
-        self._cut = self._stalled = False
+        self._cut = False
         self._closed = trio.Event()
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
@@ -98,7 +98,6 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         """The bytes came to the fault's place."""
         match self._fault:
             case Stall():
-                self._stalled = True
                 return
             case Reset():
                 self._line.reset()
@@ -108,7 +107,7 @@ class FaultyStream(trio.abc.HalfCloseableStream):
         raise trio.ClosedResourceError
 
     async def _wait_if_stalled(self) -> None:
-        if self._stalled or (isinstance(self._fault, Stall) and self._sent >= self._fault.after):
+        if isinstance(self._fault, Stall) and self._sent >= self._fault.after:
             await self._closed.wait()
             raise trio.ClosedResourceError("this stream was closed while it was stalled")
 

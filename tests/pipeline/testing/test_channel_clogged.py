@@ -10,8 +10,25 @@ import trio
 from tests.pipeline.testing.channels import Method, rule_broken_by, waits_for_ever
 
 
-async def test_a_waiting_send_that_cannot_be_cancelled_is_told() -> None:
-    """It runs on as if nothing was."""
+async def test_a_waiting_send_that_returns_when_it_is_cancelled_is_told() -> None:
+    """Whoever called it would take the item for sent."""
+
+    def returns(end: Any) -> Method:
+        async def send(item: Any) -> None:
+            waits = end.statistics().current_buffer_used == 10
+            try:
+                await end.send(item)
+            except trio.Cancelled:
+                if not waits:
+                    raise
+
+        return send
+
+    assert "waiting_send_can_be_cancelled" == await rule_broken_by("send", "send", returns)
+
+
+async def test_a_send_that_never_waits_is_told() -> None:
+    """Here it fails where there is no room."""
 
     def swallows(end: Any) -> Method:
         async def send(item: Any) -> None:

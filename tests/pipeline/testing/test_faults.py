@@ -134,6 +134,21 @@ async def test_there_is_room_to_write_until_the_connection_is_reset() -> None:
         await near.wait_send_all_might_not_block()
 
 
+async def test_a_stream_that_is_closed_says_so_whatever_went_wrong_before() -> None:
+    line, near, _ = streams()
+    line.reset()
+    await near.aclose()
+    with pytest.raises(trio.ClosedResourceError):
+        await near.send_all(b"x")
+
+
+async def test_bytes_count_up_to_a_fault_through_all_writes() -> None:
+    async with pipeline_pair(Passthrough(), Passthrough(), to_right=Stall(5), close_seconds=1) as (left, right):
+        for item in (b"he", b"llo, you"):
+            await left.send(item)
+        assert b"hello" == await right.receive()
+
+
 async def test_an_end_ends_one_direction() -> None:
     _, near, far = streams()
     await near.send_eof()
@@ -146,7 +161,8 @@ async def test_a_write_that_comes_too_late_while_both_ends_close_is_lost() -> No
     """As on a network; at any other time it says that the peer has gone."""
     line, near, far = streams()
     await far.aclose()
-    with pytest.raises(trio.BrokenResourceError):
+    with pytest.raises(trio.BrokenResourceError) as info:
         await near.send_all(b"x")
+    assert "the connection was" not in str(info.value), "nothing has gone wrong"
     line.closing = True
     await near.send_all(b"x")

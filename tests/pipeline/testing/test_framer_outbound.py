@@ -23,6 +23,19 @@ def test_f5_writes_what_reads_as_two() -> None:
     assert r"payload: b'a\n'" in message
 
 
+def test_f5_writes_nothing_for_an_empty_payload() -> None:
+    """The peer would wait for a frame that never comes."""
+
+    class Silent(LinesOut):
+        def process_sync(self, item: bytes, /) -> list[bytes]:
+            return super().process_sync(item) if item else []
+
+    message = failure(lines(outbound=Silent))
+
+    assert message.startswith("F5: outbound wrote what inbound reads as something else")
+    assert "payload: b''" in message
+
+
 def test_f5_refuses_what_inbound_gave() -> None:
     """What came in must be allowed out."""
 

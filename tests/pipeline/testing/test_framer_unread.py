@@ -19,6 +19,22 @@ def test_a_framer_that_gives_back_what_follows_its_frames_passes(half: type[Line
     check_framer(lines(half), wire=b"a\nbc\n" * times, frames=[b"a", b"bc"] * times, random_cuts=1, outbound="none")
 
 
+def test_a_lazy_result_that_puts_back_what_it_did_not_give_passes() -> None:
+    """It does so when it is closed, as a pipeline does before it asks."""
+
+    class PutsBack(LinesIn):
+        def lines(self) -> Iterator[bytes]:
+            data, self.rest = self.rest, b""
+            try:
+                while b"\n" in data:
+                    line, _, data = data.partition(b"\n")
+                    yield line
+            finally:
+                self.rest = data
+
+    check_framer(lines(PutsBack), wire=b"a\nbc\n", frames=[b"a", b"bc"])
+
+
 def test_f7_no_unread() -> None:
     """The message names the way out."""
 
@@ -62,6 +78,29 @@ def test_f7_gives_back_the_wrong_bytes(given: Callable[[bytes], bytes], wrong: s
 
     assert message.startswith("F7")
     assert wrong in message
+
+
+@pytest.mark.parametrize(
+    ("times", "fed"), [(1, r"b'a' | b'\nbc\n'"), (3, r"b'a' | b'\n'")], ids=["cut once", "in bytes"]
+)
+def test_f7_gives_back_a_part_of_a_frame_that_came_in_pieces(times: int, fed: str) -> None:
+    """A short input is cut once, a longer one comes byte by byte."""
+
+    class Remembers(LinesIn):
+        begun = b""
+
+        def process_sync(self, item: Any, /) -> Iterable[bytes]:
+            self.begun = self.rest
+            return super().process_sync(item)
+
+        def unread(self, outputs: Iterable[Any], /) -> list[bytes]:
+            begun, self.begun = self.begun, b""
+            return [begun, *super().unread(outputs)]
+
+    message = failure(lines(Remembers), b"a\nbc\n" * times, frames=[b"a", b"bc"] * times)
+
+    assert message.startswith("F7: what unread() gave is not the end of what was fed")
+    assert f"fed: {fed}" in message
 
 
 def test_f7_what_was_given_back_makes_other_frames() -> None:
