@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pipeline import END, End
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from ._http1_halves import EventsIn, EventsOut
 
-__all__ = ["HTTP1", "REASONS"]
+__all__ = ["HTTP1", "MOST_AT_ONCE", "REASONS"]
 
 _DEFAULT_BYTES: Final = 16384
 _TOO_LONG: Final = 431
@@ -32,6 +33,8 @@ _NO_REASON: Final = re.compile(rb"[^\t\x20-\x7e\x80-\xff]").search
 _KNOWN: Final = {status.value: b" %b\r\n" % status.phrase.encode() for status in HTTPStatus}
 REASONS: Final = [_KNOWN.get(status, b" Unknown\r\n") for status in range(1000)]
 """How the first line of a response ends, by its status: there are clients that take no reason for a failure."""
+MOST_AT_ONCE: Final = 64
+"""So many events are made before the first of them is asked for."""
 
 
 class HTTP1(SansIO["h11.Event", "h11.Event"]):
@@ -81,6 +84,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         limit = max_header_bytes - 1
         self.connection = h11.Connection(h11.CLIENT if role == "client" else h11.SERVER, limit)
         self._to_write = b""
+        self._input_ended = False
         super().__init__()
 
     def _halves(self) -> tuple[EventsIn, EventsOut]:
@@ -100,7 +104,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
     def receive_data(self, data: bytes, /) -> Iterable[h11.Event | End]:
         """Parse, event by event."""
         self.connection.receive_data(data)
-        return self.events()
+        return self.parse()
 
     def receive_eof(self) -> Iterable[h11.Event | End]:
         """Take the end of the stream: right between messages, and behind a response that nothing else ends."""
@@ -109,8 +113,9 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 "HTTP1: the server ended the connection without a response. If it had been open for a while, "
                 "perhaps before the request came: ask again on a new one, where asking twice does no harm"
             )
+        self._input_ended = True
         self.connection.receive_data(b"")
-        return self.events()
+        return self.parse()
 
     def poll(self) -> Iterable[h11.Event | End]:
         """Give the next request once the one before is answered, or the end."""
@@ -121,7 +126,7 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
                 f"HTTP1: {len(self.connection._receive_buffer)} bytes came behind the response, which nobody has asked "
                 f"for: they would be taken for the next one"
             )
-        return self.events() if self._in.has_more else ()
+        return self.parse() if self._in.has_more else ()
 
     def leftover(self) -> bytes:
         """Take out what h11 has not parsed: what follows an upgrade, or the next request."""
@@ -133,6 +138,34 @@ class HTTP1(SansIO["h11.Event", "h11.Event"]):
         self._in.begin_next()
         self._in.look()
         return rest
+
+    def parse(self) -> Iterable[h11.Event | End]:
+        """The events that are there: a list, or made one by one from where it matters what is done in between."""
+        connection, h11 = self.connection, self._h11
+        events: list[Any] = []
+        try:
+            while len(events) < MOST_AT_ONCE:
+                event = self._next_event()
+                if event is None:
+                    return events
+                events.append(event)
+                kind = type(event)
+                if kind is h11.EndOfMessage:
+                    theirs = connection.their_state
+                    if theirs is h11.MUST_CLOSE:
+                        return [*events, END]
+                    if theirs is h11.DONE and not self._in.begin_next() and not self._input_ended:
+                        self._in.wants_input = not self.holds  # as h11 would say
+                        return events
+                elif kind is h11.Request and (
+                    connection.client_is_waiting_for_100_continue or connection._cstate.pending_switch_proposals
+                ):
+                    break
+        except h11.RemoteProtocolError as error:
+            return chain(events, self.failing(error))
+        finally:
+            self._in.look()
+        return chain(events, self.events())
 
     def events(self) -> Iterator[h11.Event | End]:
         """The events that are there, one by one."""

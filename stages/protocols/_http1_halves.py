@@ -37,7 +37,7 @@ from h11._state import MIGHT_SWITCH_PROTOCOL, SWITCHED_PROTOCOL
 from pipeline import END, Result
 
 from .._bytes import BytesLike
-from ._http1 import REASONS
+from ._http1 import MOST_AT_ONCE, REASONS
 from ._sansio_halves import FedInbound, LibraryOutbound, results
 
 if TYPE_CHECKING:
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ClientEventsIn", "EventsIn", "EventsOut"]
 
-_MOST_AT_ONCE: Final = 64
-"""So many events are made before the first of them is asked for."""
 _PAUSING: Final = frozenset((DONE, MIGHT_SWITCH_PROTOCOL, SWITCHED_PROTOCOL))
 """States of the peer in which h11 waits for what is sent."""
 _ASKED: Final = {CLIENT: DONE, SERVER: SEND_RESPONSE}
@@ -72,7 +70,7 @@ class EventsIn(FedInbound[Event]):
         self.wants_input, self.has_more = True, False  # found faster than those of the class
 
     def process_sync(self, data: BytesLike, /) -> Result[Event]:
-        """Feed h11, and give its events: a list, or one by one from where it matters what is done in between."""
+        """Feed h11, and give its events, as `HTTP1.parse` would."""
         if type(data) is not bytes or not data or self._failure is not None:
             return super().process_sync(data)
         connection = self._connection
@@ -80,7 +78,7 @@ class EventsIn(FedInbound[Event]):
         try:
             connection.receive_data(data)
             if len(connection._receive_buffer._data) > self._enough and connection.their_state is not SEND_BODY:
-                return self._shown(self._protocol.events())
+                return self._shown(self._protocol.parse())
             while True:
                 event = connection.next_event()
                 kind = type(event)
@@ -101,12 +99,13 @@ class EventsIn(FedInbound[Event]):
                     return self._shown(events)
                 else:
                     events.append(event)
-                    if len(events) == _MOST_AT_ONCE:
+                    if len(events) == MOST_AT_ONCE:
                         break
         except RemoteProtocolError as error:
             ending = self._protocol.failing(self._protocol.explained(error))
         except Exception as error:
             self._failure = error
+            self.look()
             return self._failing(error)
         else:
             ending = self._protocol.events()

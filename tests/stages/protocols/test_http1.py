@@ -14,7 +14,7 @@ import pytest
 import trio
 import trio.testing
 
-from pipeline import END, Engine, Pipeline, Reply
+from pipeline import END, Engine, Pipeline, PipelineError, Reply
 from pipeline.testing import Harness, check_limit, check_linear, pipeline_pair
 from stages import HTTP1, LineFramer
 from tests.stages.framing.driving import random_pieces
@@ -502,6 +502,18 @@ def test_a_server_that_closes_without_a_response_is_named() -> None:
         harness.finish()
 
 
+def test_a_request_that_waits_is_not_written_to_a_server_that_has_ended() -> None:
+    """The end of the stream is the end of the response, too; the connection is free and over in one step."""
+    harness = Harness(HTTP1("client"))
+    harness.send(request(), END_OF_MESSAGE)
+    harness.receive(b"HTTP/1.1 200 OK\r\n\r\nto the end")
+    assert [] == harness.send(request(target="/2"))
+    with pytest.raises(PipelineError, match="outbound has ended before the item that was sent was through"):
+        harness.finish()
+    assert [(200, b"OK"), b"to the end", "EndOfMessage"] == told(harness.received)
+    assert b"/2" not in b"".join(harness.sent)
+
+
 def test_a_server_that_closes_between_messages_ends_the_stream() -> None:
     harness = Harness(HTTP1("client"))
     harness.send(request(), END_OF_MESSAGE)
@@ -583,10 +595,11 @@ def test_without_h11_the_error_names_the_extra(monkeypatch: pytest.MonkeyPatch) 
 CHUNKS = b"1\r\nx\r\n" * 200
 
 
-def test_a_body_of_many_events_in_one_read_comes_whole_and_then_the_end() -> None:
+@pytest.mark.parametrize("kind", [bytes, bytearray])
+def test_a_body_of_many_events_in_one_read_comes_whole_and_then_the_end(kind: type[bytes | bytearray]) -> None:
     """More than are made at once; the last request ends the direction, as where there are few."""
     head = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-    *events, end = HTTP1("server").inbound.process_sync(head + CHUNKS + b"0\r\n\r\n")
+    *events, end = HTTP1("server").inbound.process_sync(kind(head + CHUNKS + b"0\r\n\r\n"))
     assert [(b"POST", b"/"), b"x" * 200, "EndOfMessage"] == told(events)
     assert END is end
 

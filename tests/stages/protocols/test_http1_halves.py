@@ -148,6 +148,18 @@ def test_the_end_of_the_last_response_is_that_of_the_direction() -> None:
     assert stage.sending_ended
 
 
+def test_an_error_that_is_h11s_own_leaves_the_same_either_way() -> None:
+    """It has no answer to a server that answered before it was asked."""
+    straight, adapted = made("server"), made("server")
+    for stage in (straight, adapted):
+        for event in (RESPONSE, DATA, END_OF_MESSAGE):
+            list(stage.outbound.process_sync(event))
+    expected = outcome(adapted.inbound.process_sync, bytearray(GET))
+    assert expected == outcome(straight.inbound.process_sync, GET)
+    assert standing(adapted) == standing(straight)
+    assert straight.sending_ended
+
+
 async def test_nothing_can_be_fed_behind_the_end() -> None:
     stage = made("server")
     assert [Reply(END)] == list(await stage.inbound.finish())
