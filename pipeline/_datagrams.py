@@ -51,12 +51,13 @@ class Datagrams(trio.abc.Channel[Datagram]):
         """Send one datagram: (bytes, address).
 
         Raises:
+            TypeError: it is no such pair.
             trio.ClosedResourceError: the channel was closed.
             trio.BrokenResourceError: the system refused it.
 
         Cancellation: it was not sent.
         """
-        data, address = value
+        data, address = _pair(value)
         with _Translated():
             await self.socket.sendto(data, address)
 
@@ -64,6 +65,15 @@ class Datagrams(trio.abc.Channel[Datagram]):
         """Close the socket."""
         self.socket.close()
         await trio.lowlevel.checkpoint()
+
+
+def _pair(value: object) -> Datagram:
+    if isinstance(value, tuple) and len(value) == 2:
+        return value
+    raise TypeError(
+        f"Datagrams sends (bytes, address), not {type(value).__name__}. Where all go to one address, begin the chain "
+        f"with Map(inbound=lambda pair: pair[0], outbound=lambda data: (data, address))"
+    )
 
 
 class _Translated:

@@ -55,6 +55,14 @@ async def test_under_a_pipeline() -> None:
         assert [b"x", b"", b"y", b""] == [await receiver.receive() for _ in range(4)]
 
 
+@pytest.mark.parametrize("item", [b"xy", "x", (b"x",), None])
+async def test_what_is_no_pair_is_told_with_the_remedy(item: Any) -> None:
+    """As from a framer that stands on datagrams; two bytes, too, could be taken apart."""
+    async with two() as (near, _, _, _), Pipeline(near, Passthrough()) as pipeline:
+        with pytest.raises(TypeError, match=r"sends \(bytes, address\), not .* with Map\(inbound=lambda pair"):
+            await pipeline.send(item)
+
+
 async def test_a_cancelled_receive_loses_nothing() -> None:
     """The next one gets the datagram."""
     async with two() as (near, address, far, far_address):
