@@ -64,8 +64,9 @@ async def test_a_cancelled_send_had_no_effect() -> None:
     """Whoever sees Cancelled owns the item."""
     gate = trio.Event()
     harness = AsyncHarness(WaitOut(gate.wait))
-    with trio.move_on_after(1):
+    with trio.move_on_after(1) as scope:
         await harness.send(1)
+    assert scope.cancelled_caught
     gate.set()
 
     assert [2] == await harness.send(2)
