@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from pipeline import StreamRules, Streams, Substream, open_streams
 from pipeline._streamrules import ITEM_BYTES
+from tests.hanging import fail_if_it_hangs
 from tests.pipeline.muxed import mux_rules
 from tests.pipeline.tasks import Task, connection, settled, started
 
@@ -133,4 +134,4 @@ async def run(steps: list[tuple[str, int]]) -> None:
 @settings(max_examples=60)
 @given(st.lists(STEPS, min_size=20, max_size=60))
 def test_whatever_is_done_the_books_are_right(steps: list[tuple[str, int]]) -> None:
-    trio.run(partial(run, steps), clock=trio.testing.MockClock(autojump_threshold=0))
+    trio.run(fail_if_it_hangs, partial(run, steps), clock=trio.testing.MockClock(autojump_threshold=0))
