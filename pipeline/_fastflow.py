@@ -61,8 +61,7 @@ class FastFlow(Flow):
         fed = all(slot.sync is not None for slot in self._single)
         return bool(self.slots) and fed and all(slot.steady_when_quiet for slot in self.slots)
 
-    @property
-    def quiet(self) -> bool:
+    def is_quiet(self) -> bool:
         """Whether every stage wants input, and none has to be polled."""
         for slot in self._moody:  # noqa: SIM110 - asked for at each read, and a generator would be half of it
             if not slot.stage.wants_input or (slot.polls and slot.stage.has_more):
@@ -80,7 +79,7 @@ class FastFlow(Flow):
             self._lower_top()
             if self._top >= self._fed:
                 return False
-        return not self._moody or self.quiet
+        return not self._moody or self.is_quiet()
 
     def _lower_top(self) -> None:
         """Take note that nothing is left to do at the furthest stages."""
@@ -102,7 +101,7 @@ class FastFlow(Flow):
             return _NONE_READY
         return self._ready_at(slot)
 
-    def _ready_at(self, slot: Slot) -> Iterator[Any]:
+    def _ready_at(self, slot: Slot, result: Any = None) -> Iterator[Any]:
         fused = slot.fused
         if fused is None:
             following = self.slots[slot.index + 1 :]
@@ -113,6 +112,8 @@ class FastFlow(Flow):
         if not count or not fused or (fused.may_wait and not fused.prompt):
             return _NONE_READY
         self._ready_source, self.ready_from = source, count
+        if fused.passes and (fused.only_items or _only_items(result)):
+            return source  # type: ignore[no-any-return]
         for each in fused.slots:
             each.listed = 0  # nobody notes what they give in the loop, so none of it can be turned back (see _unread)
         items: Iterator[Any] = fused.items(source, self._leave)
@@ -127,14 +128,15 @@ class FastFlow(Flow):
             What is `ready` then; perhaps nothing although there is more: then `advance` goes on.
         """
         self._ready_source, self.ready_from, self.loop = _NONE_READY, 0, None
-        if self._moody and not self.quiet:  # any more, since it was read
+        if self._moody and not self.is_quiet():  # any more, since it was read
             self.put(item)
             return _NONE_READY
         slot = self.slots[0]
         while True:
             slot.mine, self._top = False, slot.index
             try:
-                result = slot.sync(item)
+                sync = slot.sync  # called by a name of its own, an attribute that is no method is found faster
+                result = sync(item)
                 if type(result) is list:
                     slot.results, slot.listed = iter(result), len(result)
                 else:
@@ -144,7 +146,7 @@ class FastFlow(Flow):
                 cut(slot, ("process", item), error)
             slot.op, slot.args, slot.fresh = "process", (item,), slot.polls
             if slot.index + 1 == self._fed:
-                return self._ready_at(slot)
+                return self._ready_at(slot, result)
             if slot.listed != 1 or type(result) is not list or type(result[0]) is Reply or result[0] is END:
                 self.stirred = bool(result)
                 return _NONE_READY
@@ -199,3 +201,13 @@ class FastFlow(Flow):
             self.arrived = behind(self.arrived, (item, False, 0))  # it was through
             raise error
         cut(source.fused.slots[at], ("process", item), error)
+
+
+def _only_items(result: Any) -> bool:
+    """Whether all of it is there already, and neither a reply nor an end."""
+    if type(result) is not list:
+        return False
+    for item in result:  # noqa: SIM110 - done at each read, and a generator would be half of it
+        if type(item) is Reply or item is END:
+            return False
+    return True

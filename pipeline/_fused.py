@@ -21,13 +21,17 @@ class Fused(Written):
 
     Attributes:
         may_wait: whether any of the stages may; then ask `waits` of what the loop gives.
+        only_items: whether the results of the slot are known to be no reply and no end.
+        passes: whether there is nothing to do but to look for those.
     """
 
-    __slots__ = ("_functions", "_waiting", "may_wait")
+    __slots__ = ("_functions", "_waiting", "may_wait", "only_items", "passes")
 
     def __init__(self, slot: Slot, following: Sequence[Slot]) -> None:
         sized = not all(each.stage.never_expands for each in (slot, *following))
-        super().__init__(following, SIZED if sized else ITEMS, only_items=bool(slot.stage.only_items))
+        self.only_items = bool(slot.stage.only_items)
+        self.passes = not (following or sized)
+        super().__init__(following, SIZED if sized else ITEMS, only_items=self.only_items)
         self._functions = functions_of(following)
         self._waiting = tuple([each for each in following if each.may_wait])
         self.may_wait = bool(self._waiting)

@@ -31,6 +31,9 @@ class Outgoing(Generic[ClientOut]):
         chain: whose outbound direction it is, for errors.
         flow: its stages.
         byte_wire: whether only bytes may come out.
+
+    Attributes:
+        buffer: what came out and is to be written.
     """
 
     def __init__(self, chain: Any, flow: Flow, *, byte_wire: bool) -> None:
@@ -43,7 +46,7 @@ class Outgoing(Generic[ClientOut]):
         self._outbound = flow
         self._begun = False  # whether every stage's start() is over
         self._byte_wire = byte_wire
-        self._buffer = WriteBuffer(byte_wire=byte_wire)
+        self.buffer = WriteBuffer(byte_wire=byte_wire)
         self._held_back = False
 
     # ---- state
@@ -51,7 +54,7 @@ class Outgoing(Generic[ClientOut]):
     @property
     def owes_replies(self) -> bool:
         """Whether something waits to be written that no `send()` is about."""
-        owed = self.outbound_error is None and self._buffer.reply_size > 0
+        owed = self.outbound_error is None and self.buffer.reply_size > 0
         return owed or self._outbound.stirred or self._held_back
 
     @property
@@ -83,11 +86,6 @@ class Outgoing(Generic[ClientOut]):
         )
 
     @property
-    def buffer(self) -> WriteBuffer:
-        """What is to be written."""
-        return self._buffer
-
-    @property
     def replies_full(self) -> bool:
         """Whether so many replies wait to be written that inbound has stopped."""
         return self._outbound.full
@@ -100,7 +98,7 @@ class Outgoing(Generic[ClientOut]):
     @property
     def to_write_bytes(self) -> int:
         """How much there is to be written; 0 only if there is nothing."""
-        return self._buffer.size
+        return self.buffer.size
 
     @property
     def send_is_out(self) -> bool:
@@ -110,7 +108,7 @@ class Outgoing(Generic[ClientOut]):
     @property
     def send_is_torn(self) -> bool:
         """Whether a part of the present send was written."""
-        return self.sending and self._buffer.handed
+        return self.sending and self.buffer.handed
 
     # ---- for everybody
 
@@ -176,7 +174,7 @@ class Outgoing(Generic[ClientOut]):
             BLOCKED, END, WOULD_WAIT or a `Waiting`.
         """
         self._outbound.hold_mine = replies_only
-        while self._buffer.size < WRITE_BYTES:
+        while self.buffer.size < WRITE_BYTES:
             if self.outbound_error is not None or not self._begun:
                 return BLOCKED
             self._outbound.never_wait = never_wait
@@ -196,19 +194,19 @@ class Outgoing(Generic[ClientOut]):
 
     def peek(self) -> Any:
         """What is to be written: bytes (or a view of some) on a byte wire, else a list of items."""
-        return self._buffer.peek()
+        return self.buffer.peek()
 
     def wrote(self, count: int) -> None:
         """Take note that the first `count` bytes (items, where the wire is no byte stream) were handed over."""
-        replies = self._buffer.take(count)
+        replies = self.buffer.take(count)
         if self.outbound_error is None:
             self._outbound.owed -= replies
-        if self.sending and not self._buffer and not self._outbound.holds_mine:
+        if self.sending and not self.buffer and not self._outbound.holds_mine:
             self.finish_send()
 
     def add_unsent(self, data: bytes) -> None:
         """What is left of a write that was begun; the next one begins with it."""
-        self._buffer.add(data, Of.EARLIER_SEND)
+        self.buffer.add(data, Of.EARLIER_SEND)
 
     def resume_send(self, slot: Slot | None, item: Any, result: Any) -> None:
         """Take a send over at the stage which turned `item` into `result`, or, with None, at the wire end."""
@@ -227,7 +225,7 @@ class Outgoing(Generic[ClientOut]):
         """The present send is complete: from now on what is buffered of it goes out, come what may."""
         self.sending = False
         self._outbound.settle_mine()
-        self._buffer.settle_send()
+        self.buffer.settle_send()
 
     def abort_send(self, error: BaseException) -> None:
         """Undo the present send, or, where that cannot be, break outbound.
@@ -241,7 +239,7 @@ class Outgoing(Generic[ClientOut]):
         self.sending = False
         ahead = self._outbound.drop_mine(error)
         self._drop_send(ahead)
-        if self._buffer.handed or ahead is not None:
+        if self.buffer.handed or ahead is not None:
             what = f"{ahead.name} had gone ahead of the wire" if ahead else "a part of the item was handed to the wire"
             broken = PipelineError(f"a send was cut short by {error!r} after {what}")
             broken.__cause__ = error
@@ -260,8 +258,8 @@ class Outgoing(Generic[ClientOut]):
             torn: what is buffered is not to be written either, as the wire is in the middle of something.
         """
         self.outbound_error = self.outbound_error or error
-        if torn or self._buffer.handed:
-            self._buffer.clear()
+        if torn or self.buffer.handed:
+            self.buffer.clear()
         elif self.sending:
             self._drop_send(self._outbound.ahead)
         if self.sending:
@@ -292,16 +290,16 @@ class Outgoing(Generic[ClientOut]):
     def _lose_send(self) -> None:
         """A stage ended outbound below what was sent, so that it can never go out; its sender is to be told."""
         error = PipelineError("outbound has ended before the item that was sent was through: a stage gave END")
-        torn = self._buffer.handed
+        torn = self.buffer.handed
         self._outbound.settle_mine()
-        self._buffer.drop_send()
+        self.buffer.drop_send()
         self.sending, self._send_error = False, error
         if torn:
             self.break_outbound(error)
 
     def _drop_send(self, ahead: Slot | None) -> None:
         """Forget the present send's bytes; replies that went through a stage ahead of the wire mean nothing then."""
-        self._outbound.dropped_replies += self._buffer.drop_send(and_rest=ahead is not None)
+        self._outbound.dropped_replies += self.buffer.drop_send(and_rest=ahead is not None)
 
     def _check_open(self) -> None:
         if self.closed:
@@ -324,7 +322,7 @@ class Outgoing(Generic[ClientOut]):
             item = bytes(item)
             if not item:
                 return
-        size = self._buffer.add(item, Of.PRESENT_SEND if mine else Of.REPLY)
+        size = self.buffer.add(item, Of.PRESENT_SEND if mine else Of.REPLY)
         self._outbound.owed += 0 if mine else size
 
 

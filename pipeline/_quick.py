@@ -74,7 +74,7 @@ class QuickSend:
         keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
-    __slots__ = ("_engine", "_gates", "_hurry", "_needs", "_slots", "_wakes", "_ways", "keeps_state", "out")
+    __slots__ = ("_engine", "_gates", "_hurry", "_many", "_needs", "_slots", "_to_wake", "_ways", "keeps_state", "out")
 
     def __init__(self, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> None:
         self._engine, self._slots = engine, engine.outbound_slots
@@ -82,16 +82,15 @@ class QuickSend:
         self._gates = tuple([half for slot in self._slots for half in slot.gates])
         self._needs = (Left, *functions_of(self._slots), *self._gates)
         self._ways: dict[Shape, Written] = {}
-        self._wakes = engine.timed or any(slot.wakes for slot in self._slots)
-        self.out: Callable[[Any], Any] = self._then_wake(self._way(ONE)(*self._needs))
+        self._many: Written | None = None  # made when many are sent at once
+        self._to_wake = tuple([(half, slot.flow.other) for slot in self._slots for half in slot.wakes])
+        self.out: Callable[[Any], Any] = self._then_wake(self._way(ONE).run(*self._needs))
         self.keeps_state = any(slot.tracked for slot in self._slots)
 
-    def _way(self, shape: Shape) -> Callable[..., Any]:
+    def _way(self, shape: Shape) -> Written:
         """The stages as a function of such a shape."""
-        if shape not in self._ways:
-            self._ways[shape] = Written(self._slots, shape, gates=len(self._gates))
-        run: Callable[..., Any] = self._ways[shape].run
-        return run
+        way = self._ways[shape] = Written(self._slots, shape, gates=len(self._gates))
+        return way
 
     @classmethod
     def through(cls, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> QuickSend | None:
@@ -99,7 +98,7 @@ class QuickSend:
         return cls(engine, hurry) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
 
     def _then_wake(self, out_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        if not self._wakes:
+        if not self._to_wake and self._hurry is None:
             return out_of
 
         def out_and_wake(item: Any) -> Any:
@@ -112,8 +111,9 @@ class QuickSend:
 
     def wake(self) -> None:
         """Where the other half of a stage has something to give by itself now, tell who waits for input."""
-        for slot in self._slots:
-            slot.wake()
+        for half, inbound in self._to_wake:
+            if half.has_more or not half.wants_input:
+                inbound.on_news()
         if self._hurry is not None:
             self._hurry()
 
@@ -126,7 +126,7 @@ class QuickSend:
         """
         out_of, buffer = self.out, self._engine.buffer
         if merge:
-            bind = self._way(MERGED)
+            bind = self._way(MERGED).run
             return self._then_wake(bind(state, news, buffer, buffer.loose, WRITE_BYTES, *self._needs))
 
         def take(item: Any) -> Any:
@@ -143,18 +143,20 @@ class QuickSend:
         Raises:
             Exception: as `fail` does, or what `items` raise; what the items before became is in the buffer.
         """
-        run, buffer = self._way(MANY), self._engine.buffer
-        loose, before = buffer.loose, len(buffer.loose)
+        many, buffer = self._many, self._engine.buffer
+        if many is None:
+            self._many = many = self._way(MANY)
+        run, loose, before = many.run, buffer.loose, len(buffer.loose)
         try:
             return run(items, loose.append, WRITE_BYTES - buffer.size, *self._needs)
         except BaseException as error:
-            found = self._ways[MANY].where(error)
+            found = many.where(error)
             if found is not None:
                 self._fail_at(*found, error)
             raise
         finally:
             buffer.size += sum(map(len, loose[before:] if before else loose))
-            if self._wakes:
+            if self._to_wake or self._hurry is not None:
                 self.wake()
 
     def settle(self, out: Any) -> None:

@@ -47,7 +47,7 @@ class Sending(Lifetime, trio.abc.SendChannel[Sent]):
         if out is CHECK_FIRST:
             await trio.lowlevel.checkpoint_if_cancelled()
             out = self._driver.take_checked(value)
-        if type(out) is bytes and out and not self._engine.to_write_bytes:
+        if type(out) is bytes and out and not self._engine.buffer.size:
             await self._driver.send_quickly(out)
         elif out is NOT_NOW:
             await self._send_otherwise(value)
@@ -74,10 +74,16 @@ class Sending(Lifetime, trio.abc.SendChannel[Sent]):
         """Send several items, with writes merged as if they were one step.
 
         Raises:
+            TypeError: `values` is one item, such as a `str`; nothing is sent.
             Exception: as `send` does, for the first item that fails; the items before it are sent.
 
         Cancellation: the items before the one in work are sent, or will be by the next write.
         """
+        if isinstance(values, str | bytes | bytearray | memoryview | dict):
+            raise TypeError(
+                f"send_many() takes several items, and would send a {type(values).__name__} in pieces; "
+                f"one item is for send(item)"
+            )
         driver, items = self._driver, iter(values)
         if not (driver.lane_is_open or (self._entered and driver.open_lane())):
             await self._with_turn(self._send_all, items)

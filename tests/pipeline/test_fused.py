@@ -261,6 +261,24 @@ def test_json_is_not_measured() -> None:
     assert 10 == engine.ready_taken()
 
 
+@pytest.mark.parametrize(
+    ("results", "short"),
+    [(["a", "b"], True), (["a", Reply(b"!")], False), (["a", END], False), (("a", "b"), False)],
+)
+def test_with_no_stage_behind_it_its_results_are_taken_as_they_are(results: Any, short: bool) -> None:
+    """But only of a list it is known that no reply and no end is among them."""
+
+    class Gives(Inbound[Any, Any]):
+        never_expands = True
+
+        def process_sync(self, item: Any, /) -> Any:
+            return results
+
+    ready = running(Gives()).take_in(b"x")
+    assert short == (type(ready) is type(iter([])))
+    assert "a" == next(ready)
+
+
 def test_a_tap_that_fails_is_asked_what_to_do() -> None:
     class Counts(Passthrough):
         def __init__(self) -> None:

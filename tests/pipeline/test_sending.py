@@ -37,6 +37,16 @@ async def test_an_item_goes_out_as_one_write() -> None:
     assert [b"<a>", b"<b>", b"<c><d>", b"<eof>"] == stream.writes
 
 
+@pytest.mark.parametrize("item", ["ab", b"ab", bytearray(b"ab"), memoryview(b"ab"), {"a": "b"}])
+async def test_one_item_is_not_sent_in_pieces(item: Any) -> None:
+    """As for what a stage returns (S2): text, bytes or a dict is one item, and for `send`."""
+    stream = Recording()
+    async with Pipeline(stream, outbound(lambda item: [b"x"])) as pipeline:
+        with pytest.raises(TypeError, match=f"would send a {type(item).__name__} in pieces; one item is for send"):
+            await pipeline.send_many(item)
+    assert [b"<eof>"] == stream.writes
+
+
 async def test_a_huge_expansion_goes_out_in_pieces() -> None:
     """At 64 KiB what is there is written, so that one item never sits in memory whole."""
     stream = Recording()
