@@ -86,6 +86,18 @@ def test_f1_a_fault_that_needs_two_cuts() -> None:
     assert r"\nbc\n' | b'q' | b'\n'" in message.replace("b'a", "")
 
 
+def test_a_framer_that_drops_what_is_unfinished_passes_where_that_is_said() -> None:
+    """At any byte of the wire the stream may end in silence then."""
+
+    class Drops(LinesIn):
+        async def finish(self) -> tuple[()]:
+            self.check()
+            return ()
+
+    check_framer(lines(Drops), wire=b"a\nbc", frames=[b"a"], drops_rest=True)
+    assert "F4" in failure(lines(Drops), b"a\nbc", frames=[b"a"])
+
+
 def test_f1_an_end_inside_a_frame() -> None:
     """Where the stream ends early, the cut must not matter either."""
 
