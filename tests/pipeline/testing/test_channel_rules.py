@@ -124,6 +124,18 @@ def receives_after_closing(end: Any) -> Method:
     return receive
 
 
+def sends_after_closing(end: Any) -> Method:
+    async def send(item: Any) -> None:
+        was_open = end.statistics().open_send_channels
+        try:
+            await end.send(item)
+        except trio.ClosedResourceError:
+            if was_open:
+                raise
+
+    return send
+
+
 def sends_for_ever(end: Any) -> Method:
     async def send(item: Any) -> None:
         try:
@@ -147,7 +159,9 @@ def sends_for_ever(end: Any) -> Method:
         ("closing_is_a_checkpoint", "send", "aclose", closes_without_checkpoint),
         ("closing_is_a_checkpoint", "receive", "aclose", closes_without_checkpoint),
         ("cancelled_aclose_closes", "send", "aclose", closes_not_when_cancelled),
+        ("cancelled_aclose_closes", "receive", "aclose", closes_not_when_cancelled),
         ("closed_ends_refuse", "receive", "aclose", closes_never),
+        ("closed_ends_refuse", "send", "send", sends_after_closing),
         ("closed_ends_refuse", "receive", "receive", receives_after_closing),
         ("sending_to_nobody_is_broken", "send", "send", sends_for_ever),
     ],
