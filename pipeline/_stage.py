@@ -70,6 +70,16 @@ class Host(Protocol):
     def input_paused(self) -> bool: ...
 
 
+class _Unsaid(int):
+    """As good as True, and can be told from a True that somebody said."""
+
+    def __repr__(self) -> str:
+        return "True"
+
+
+_UNSAID: Final = _Unsaid(1)
+
+
 class Stage(Generic[In, Out]):
     """One transform in one direction: subclass `Inbound` or `Outbound` and write `process`.
 
@@ -84,12 +94,12 @@ class Stage(Generic[In, Out]):
     """How errors and drawings call the stage; the class's name unless set."""
 
     # Typed Any so that a subclass may use a plain attribute or a property; the comments give the types.
-    ready: Any = True
+    ready: Any = _UNSAID
     """bool: False while a handshake runs that needs nobody's decision; a `send()` waits for it.
 
     A stage in which it ever changes says so on its class or in `__init__`, if only `ready = True`.
     """
-    wants_input: Any = True
+    wants_input: Any = _UNSAID
     """bool, inbound only: while False the stage is not fed and nothing below it is read."""
     has_more: Any = True
     """bool, inbound only: whether `poll()` may give something now; while False it is not called, and that is faster."""
@@ -295,9 +305,12 @@ def can_process(stage: Stage[Any, Any]) -> bool:
 
 
 def declares(stage: Stage[Any, Any], name: str) -> bool:
-    """Whether the stage's class or the object itself says anything about `name`, if only what the default says."""
+    """Whether the stage's class or the object itself says anything about `name`, if only what the default says.
+
+    Only for `ready` and `wants_input`. The object is not asked for its `__dict__`: with one, it is larger and slower.
+    """
     own = itertools.takewhile(lambda base: base is not Stage, type(stage).__mro__)
-    return name in vars(stage) or any(name in vars(base) for base in own)
+    return any(name in vars(base) for base in own) or getattr(stage, name) is not _UNSAID
 
 
 def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[Any]:

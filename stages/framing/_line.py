@@ -7,7 +7,6 @@ message that we never saw.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from pipeline import CorruptFrameError, Result
@@ -54,9 +53,11 @@ class LineFramer(Framer):
     ) -> None:
         check_size("LineFramer", "max_bytes", max_bytes, default=_DEFAULT_BYTES)
         check_choice("LineFramer", "ending", ending, ("any", "lf", "crlf"))
+        bare = _LFLineOutbound if ending == "lf" else _BareLineOutbound
+        outbound = LineOutbound if keep_ends else bare
         super().__init__(
             LineInbound(max_bytes, ending=ending, keep_ends=keep_ends, at_eof=at_eof, oversize=oversize),
-            LineOutbound(max_bytes, ending=ending, keep_ends=keep_ends),
+            outbound(max_bytes, ending=ending, keep_ends=keep_ends),
         )
 
 
@@ -168,9 +169,6 @@ class LineOutbound(OutboundFramer):
         self._max_bytes, self._ending, self._keep_ends = max_bytes, ending, keep_ends
         self._mark = b"\r\n" if ending == "crlf" else b"\n"
 
-        if not keep_ends:
-            self.process_one = self._quick_one()  # type: ignore[method-assign]
-
     def process_one(self, line: BytesLike, /) -> bytes:
         """Add the ending to a line; with `keep_ends`, see to it that it is there.
 
@@ -186,22 +184,6 @@ class LineOutbound(OutboundFramer):
         if len(payload) > self._max_bytes:
             self._refuse_long(len(payload))
         return line if self._keep_ends else line + self._mark
-
-    def _quick_one(self) -> Callable[[BytesLike], bytes]:
-        """`process_one` for lines that have nothing to look at twice."""
-        max_bytes, mark = self._max_bytes, self._mark
-
-        def lf_one(line: BytesLike) -> bytes:
-            if type(line) is bytes and LF not in line and len(line) <= max_bytes:
-                return line + mark
-            return type(self).process_one(self, line)
-
-        def process_one(line: BytesLike) -> bytes:
-            if type(line) is bytes and LF not in line and CR not in line and len(line) <= max_bytes:
-                return line + mark
-            return type(self).process_one(self, line)
-
-        return lf_one if self._ending == "lf" else process_one
 
     def _without_ending(self, line: bytes) -> bytes:
         if not line.endswith(self._mark):
@@ -225,3 +207,25 @@ class LineOutbound(OutboundFramer):
                 f"{line[min(found) : min(found) + 1]!r}, which the peer would take for (a part of) an ending: "
                 f"{line[max(0, min(found) - 20) : min(found) + 20]!r}. Send one line an item, without its ending"
             )
+
+
+class _BareLineOutbound(LineOutbound):
+    """The same for lines without their ending, mostly with nothing to look at twice."""
+
+    name = LineOutbound.name
+
+    def process_one(self, line: BytesLike, /) -> bytes:
+        if type(line) is bytes and LF not in line and CR not in line and len(line) <= self._max_bytes:
+            return line + self._mark
+        return super().process_one(line)
+
+
+class _LFLineOutbound(_BareLineOutbound):
+    """The same where a CR is nothing special."""
+
+    name = LineOutbound.name
+
+    def process_one(self, line: BytesLike, /) -> bytes:
+        if type(line) is bytes and LF not in line and len(line) <= self._max_bytes:
+            return line + self._mark
+        return LineOutbound.process_one(self, line)
