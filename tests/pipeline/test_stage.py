@@ -151,6 +151,13 @@ def test_the_clock_outside_a_pipeline() -> None:
     assert before <= Sync().now() <= time.monotonic()
 
 
+def test_what_a_stage_does_not_say_looks_like_what_it_would() -> None:
+    """The defaults of what it may declare can be told from it by `declares` alone."""
+    assert Sync().ready
+    assert Sync().wants_input
+    assert "True" == repr(Sync().ready) == repr(Sync().wants_input)
+
+
 def test_what_a_stage_declares_is_found_wherever_it_stands() -> None:
     """On the class, on the object, or as a property."""
 
