@@ -141,7 +141,7 @@ class FastFlow(Flow):
                     slot.results, slot.listed = iter(result), len(result)
                 else:
                     slot.results = results_of(slot.stage, "process_sync", result)
-                    slot.listed = len(result) if isinstance(result, tuple) else 0
+                    slot.listed = len(result) if isinstance(result, list | tuple) else 0
             except BaseException as error:
                 cut(slot, ("process", item), error)
             slot.op, slot.args, slot.fresh = "process", (item,), slot.polls

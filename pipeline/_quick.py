@@ -74,7 +74,7 @@ class QuickSend:
         keeps_state: whether a stage goes ahead with what is sent, so that a send that is cut short breaks outbound.
     """
 
-    __slots__ = ("_engine", "_gates", "_hurry", "_many", "_needs", "_slots", "_to_wake", "_ways", "keeps_state", "out")
+    __slots__ = ("_engine", "_gates", "_hurry", "_many", "_needs", "_slots", "_waking", "_ways", "keeps_state", "out")
 
     def __init__(self, engine: Engine[Any, Any], hurry: Callable[[], None] = lambda: None) -> None:
         self._engine, self._slots = engine, engine.outbound_slots
@@ -83,7 +83,7 @@ class QuickSend:
         self._needs = (Left, *functions_of(self._slots), *self._gates)
         self._ways: dict[Shape, Written] = {}
         self._many: Written | None = None  # made when many are sent at once
-        self._to_wake = tuple([(half, slot.flow.other) for slot in self._slots for half in slot.wakes])
+        self._waking = tuple([slot for slot in self._slots if slot.wakes])
         self.out: Callable[[Any], Any] = self._then_wake(self._way(ONE).run(*self._needs))
         self.keeps_state = any(slot.tracked for slot in self._slots)
 
@@ -98,7 +98,7 @@ class QuickSend:
         return cls(engine, hurry) if all(slot.sync and not slot.timed for slot in engine.outbound_slots) else None
 
     def _then_wake(self, out_of: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        if not self._to_wake and self._hurry is None:
+        if not self._waking and self._hurry is None:
             return out_of
 
         def out_and_wake(item: Any) -> Any:
@@ -111,9 +111,8 @@ class QuickSend:
 
     def wake(self) -> None:
         """Where the other half of a stage has something to give by itself now, tell who waits for input."""
-        for half, inbound in self._to_wake:
-            if half.has_more or not half.wants_input:
-                inbound.on_news()
+        for slot in self._waking:
+            slot.wake()
         if self._hurry is not None:
             self._hurry()
 
@@ -156,7 +155,7 @@ class QuickSend:
             raise
         finally:
             buffer.size += sum(map(len, loose[before:] if before else loose))
-            if self._to_wake or self._hurry is not None:
+            if self._waking or self._hurry is not None:
                 self.wake()
 
     def settle(self, out: Any) -> None:

@@ -14,6 +14,7 @@ This is the loop that drives a stage (the real one, in `_flow.py`, does the same
 from __future__ import annotations
 
 import enum
+import gc
 import inspect
 import itertools
 import time
@@ -307,10 +308,15 @@ def can_process(stage: Stage[Any, Any]) -> bool:
 def declares(stage: Stage[Any, Any], name: str) -> bool:
     """Whether the stage's class or the object itself says anything about `name`, if only what the default says.
 
-    Only for `ready` and `wants_input`. The object is not asked for its `__dict__`: with one, it is larger and slower.
+    Only for `ready` and `wants_input`.
     """
     own = itertools.takewhile(lambda base: base is not Stage, type(stage).__mro__)
-    return any(name in vars(base) for base in own) or getattr(stage, name) is not _UNSAID
+    if any(name in vars(base) for base in own) or getattr(stage, name) is not _UNSAID:
+        return True
+    # It may have been copied from a stage that says nothing. This asks for what the object has without asking for its
+    # `__dict__`: an object that was asked for it is larger and slower for good.
+    kept = gc.get_referents(stage)
+    return any(each is _UNSAID or (type(each) is dict and name in each) for each in kept)
 
 
 def results_of(stage: Stage[Any, Any], method: str, result: object) -> Iterator[Any]:

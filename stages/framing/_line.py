@@ -84,17 +84,18 @@ class LineInbound(InboundFramer):
         if self._skipping:
             return self._carefully(data)
         if self._splits_at_lf and len(data) <= self._max_bytes and CR not in data:  # nothing can be wrong with it
-            pieces = data.split(b"\n")
-            return self._gives(pieces, data, len(data) - len(pieces.pop()))
+            lines = data.split(b"\n")
+            tail = lines.pop()
+            return self._gives(lines, data, len(data) - len(tail))
         at = data.rfind(b"\n") + 1
-        lines = self._lines_of(data[:at])
+        found = self._lines_of(data[:at])
         if (
-            lines is None
-            or not all_fit(lines, data, at, b"\n", self._max_bytes)
+            found is None
+            or not all_fit(found, data, at, b"\n", self._max_bytes)
             or (self._ending == "crlf" and CR in data[at:-1])
         ):
             return self._carefully(data)
-        return self._gives(lines, data, at)
+        return self._gives(found, data, at)
 
     def _lines_of(self, data: bytes) -> list[bytes] | None:
         """The lines of `data`, which ends in LF or is empty; None: with "crlf", something is wrong with it."""

@@ -151,6 +151,20 @@ def test_the_clock_outside_a_pipeline() -> None:
     assert before <= Sync().now() <= time.monotonic()
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_is_copied_from_a_stage_that_says_nothing_is_said(asked: bool) -> None:
+    """Whoever keeps an attribute may change it; also where somebody has asked for the `__dict__`."""
+
+    class Copies(Inbound[Any, Any]):
+        def __init__(self, other: Any) -> None:
+            self.ready = other.ready
+
+    copies = Copies(Sync())
+    if asked:
+        assert vars(copies)
+    assert declares(copies, "ready")
+
+
 def test_what_a_stage_does_not_say_looks_like_what_it_would() -> None:
     """The defaults of what it may declare can be told from it by `declares` alone."""
     assert Sync().ready
